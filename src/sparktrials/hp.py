@@ -1,0 +1,163 @@
+"""The parameters of a search space, as users write them: ``hp.uniform('x', -10, 10)``.
+
+Labels are strings, unique within a space. Bounds of the log kinds are natural logarithms, as in
+Hyperopt: ``hp.loguniform('lr', log(1e-5), log(1e-1))``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.errors import EmptyChoice, InvalidArgumentType, InvalidLabel, InvalidProbabilities
+from sparktrials.space.distributions import (
+    Categorical,
+    Integer,
+    Normal,
+    Uniform,
+    probabilities_of,
+)
+from sparktrials.space.nodes import Constant, Draw, Node, Switch, as_node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "choice",
+    "loguniform",
+    "lognormal",
+    "normal",
+    "pchoice",
+    "qloguniform",
+    "qlognormal",
+    "qnormal",
+    "quniform",
+    "randint",
+    "uniform",
+    "uniformint",
+]
+
+
+def _label(label: object) -> str:
+    if isinstance(label, Constant):
+        label = label.value
+    if isinstance(label, bytes):
+        label = label.decode()
+    if not isinstance(label, str):
+        msg = f"require string label, got {label!r} of type {type(label).__name__}"
+        raise InvalidLabel(msg)
+    return label
+
+
+def _options(label: str, options: object) -> list[Any]:
+    if isinstance(options, (str, bytes, dict)) or not hasattr(options, "__iter__"):
+        msg = f"{label!r}: options must be a list, got {options!r} of type {type(options).__name__}"
+        raise InvalidArgumentType(msg)
+    if isinstance(options, Node):
+        msg = f"{label!r}: options must be a list, got a search-space node ({options!r})"
+        raise InvalidArgumentType(msg)
+    found = list(options)
+    if not found:
+        msg = f"{label!r}: a choice needs at least one option, got {options!r}"
+        raise EmptyChoice(msg)
+    return found
+
+
+def choice(label: str, options: Sequence[Any]) -> Node:
+    """One of `options`, each equally likely; options may hold parameters of their own.
+
+    The point holds the option's index, the objective receives the option.
+
+    Raises
+    ------
+    InvalidLabel, EmptyChoice, InvalidArgumentType
+    """
+    label = _label(label)
+    found = _options(label, options)
+    n = len(found)
+    draw = Draw(label, Categorical((1.0 / n,) * n))
+    return Switch(draw, tuple(as_node(option) for option in found))
+
+
+def pchoice(label: str, p_options: Sequence[tuple[float, Any]]) -> Node:
+    """One of the options of ``(probability, option)`` pairs.
+
+    Raises
+    ------
+    InvalidLabel, EmptyChoice, InvalidProbabilities, InvalidArgumentType
+    """
+    label = _label(label)
+    pairs = _options(label, p_options)
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:  # noqa: PLR2004 - a pair
+            msg = f"{label!r}: pchoice takes (probability, option) pairs, got {pair!r}"
+            raise InvalidProbabilities(msg)
+    probabilities, rescaled = probabilities_of(label, [p for p, _ in pairs])
+    if rescaled:
+        warnings.warn(
+            f"{label!r}: probabilities sum to {sum(float(p) for p, _ in pairs):.6g}, not 1; they "
+            "were rescaled",
+            stacklevel=2,
+        )
+    draw = Draw(label, Categorical(probabilities))
+    return Switch(draw, tuple(as_node(option) for _, option in pairs))
+
+
+def randint(label: str, low: int, high: int | None = None) -> Node:
+    """An integer of ``[0, low)``, or of ``[low, high)`` when both are given."""
+    label = _label(label)
+    return Draw(label, Integer.checked(label, low, high))
+
+
+def uniform(label: str, low: float, high: float) -> Node:
+    """A float, uniform on ``[low, high]``."""
+    label = _label(label)
+    return Draw(label, Uniform.checked(label, low, high))
+
+
+def quniform(label: str, low: float, high: float, q: float) -> Node:
+    """``round(uniform(low, high) / q) * q``, a float."""
+    label = _label(label)
+    return Draw(label, Uniform.checked(label, low, high, q=q))
+
+
+def uniformint(label: str, low: float, high: float, q: float = 1.0) -> Node:
+    """``int(round(uniform(low, high) / q) * q)``: an int of ``[low, high]``."""
+    label = _label(label)
+    return Draw(label, Uniform.checked(label, low, high, q=q, integer=True))
+
+
+def loguniform(label: str, low: float, high: float) -> Node:
+    """``exp(uniform(low, high))``: the bounds are natural logarithms."""
+    label = _label(label)
+    return Draw(label, Uniform.checked(label, low, high, log=True))
+
+
+def qloguniform(label: str, low: float, high: float, q: float) -> Node:
+    """``round(exp(uniform(low, high)) / q) * q``."""
+    label = _label(label)
+    return Draw(label, Uniform.checked(label, low, high, log=True, q=q))
+
+
+def normal(label: str, mu: float, sigma: float) -> Node:
+    """A float, normal with mean `mu` and standard deviation `sigma`."""
+    label = _label(label)
+    return Draw(label, Normal.checked(label, mu, sigma))
+
+
+def qnormal(label: str, mu: float, sigma: float, q: float) -> Node:
+    """``round(normal(mu, sigma) / q) * q``."""
+    label = _label(label)
+    return Draw(label, Normal.checked(label, mu, sigma, q=q))
+
+
+def lognormal(label: str, mu: float, sigma: float) -> Node:
+    """``exp(normal(mu, sigma))``."""
+    label = _label(label)
+    return Draw(label, Normal.checked(label, mu, sigma, log=True))
+
+
+def qlognormal(label: str, mu: float, sigma: float, q: float) -> Node:
+    """``round(exp(normal(mu, sigma)) / q) * q``."""
+    label = _label(label)
+    return Draw(label, Normal.checked(label, mu, sigma, log=True, q=q))

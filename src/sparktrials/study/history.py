@@ -1,0 +1,164 @@
+"""What is known about a study, as rows of trials and as columns for numerics.
+
+Rows are in the order of trial ids whatever order results arrive in, so everything computed from a
+history depends on the set of trials only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparktrials.errors import InvalidTrial
+from sparktrials.space.codec import Codec
+from sparktrials.study.trial import TERMINAL, Trial, TrialState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from sparktrials.space import Space
+
+__all__ = ["CODE", "History"]
+
+#: Codes of the states in `History.states`.
+CODE = {state: code for code, state in enumerate(TrialState)}
+_FIRST_CAPACITY = 64
+
+
+class History:
+    """Trials by id, with columns kept incrementally: putting one trial is O(d).
+
+    Attributes
+    ----------
+    space, codec
+        What the points mean.
+
+    Notes
+    -----
+    Shapes: ``n = len(history)``, ``d = len(codec)``. `X` (n, d) latent, NaN where inactive;
+    `active` (n, d); `losses` (n,), NaN unless OK; `states` (n,), see `CODE`; `ids` (n,),
+    increasing. The arrays are views: read, don't keep, don't write.
+    """
+
+    def __init__(self, space: Space, trials: Iterable[Trial] = ()) -> None:
+        self.space = space
+        self.codec = Codec.of(space)
+        self._trials: list[Trial] = []
+        self._row: dict[int, int] = {}
+        self._counts = dict.fromkeys(TrialState, 0)
+        self._best: Trial | None = None
+        self._allocate(_FIRST_CAPACITY)
+        for trial in sorted(trials, key=lambda t: t.id):
+            self.put(trial)
+
+    def _allocate(self, capacity: int) -> None:
+        n, d = len(self._trials), len(self.codec)
+        for name, shape, fill, kind in (
+            ("_X", (capacity, d), np.nan, np.float64),
+            ("_losses", (capacity,), np.nan, np.float64),
+            ("_states", (capacity,), 0, np.int8),
+            ("_ids", (capacity,), 0, np.int64),
+        ):
+            new = np.full(shape, fill, dtype=kind)
+            if n:
+                new[:n] = getattr(self, name)[:n]
+            setattr(self, name, new)
+        self._capacity = capacity
+
+    _X: NDArray[np.float64]
+    _losses: NDArray[np.float64]
+    _states: NDArray[np.int8]
+    _ids: NDArray[np.int64]
+
+    def put(self, trial: Trial) -> None:
+        """Add a trial, or replace the one of the same id by a later state of it.
+
+        Raises
+        ------
+        InvalidTrial
+            If the stored trial is terminal, or a new id is not larger than all before.
+        """
+        row = self._row.get(trial.id)
+        if row is None:
+            row = self._new_row(trial)
+        else:
+            before = self._trials[row]
+            if before.state in TERMINAL:
+                msg = f"trial {trial.id} is {before.state.value} already and cannot change"
+                raise InvalidTrial(msg)
+            self._counts[before.state] -= 1
+            self._trials[row] = trial
+        self._counts[trial.state] += 1
+        self._states[row] = CODE[trial.state]
+        if trial.state is TrialState.OK and trial.loss is not None:
+            self._losses[row] = trial.loss
+            best = self._best
+            if best is None or best.loss is None or (trial.loss, trial.id) < (best.loss, best.id):
+                self._best = trial
+
+    def _new_row(self, trial: Trial) -> int:
+        row = len(self._trials)
+        if row and trial.id <= self._ids[row - 1]:
+            msg = f"trial ids must grow, got {trial.id} after {self._ids[row - 1]}"
+            raise InvalidTrial(msg)
+        if row == self._capacity:
+            self._allocate(2 * self._capacity)
+        self._trials.append(trial)
+        self._row[trial.id] = row
+        self._ids[row] = trial.id
+        self.codec.encode_into(self._X[row], trial.point)
+        return row
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    def __getitem__(self, trial_id: int) -> Trial:
+        return self._trials[self._row[trial_id]]
+
+    def __contains__(self, trial_id: object) -> bool:
+        return trial_id in self._row
+
+    def count(self, *states: TrialState) -> int:
+        """Return how many trials are in any of `states`."""
+        return sum(self._counts[state] for state in states)
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the lowest loss, the earliest of equals."""
+        return self._best
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next new trial gets."""
+        return int(self._ids[len(self._trials) - 1]) + 1 if self._trials else 0
+
+    @property
+    def X(self) -> NDArray[np.float64]:  # noqa: N802 - the name of the array in the papers
+        """(n, d) latent coordinates, NaN where inactive."""
+        return self._X[: len(self._trials)]
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """(n, d) which coordinates are active."""
+        return ~np.isnan(self.X)
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """(n,) losses, NaN for trials that are not OK."""
+        return self._losses[: len(self._trials)]
+
+    @property
+    def states(self) -> NDArray[np.int8]:
+        """(n,) state codes, see `CODE`."""
+        return self._states[: len(self._trials)]
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(n,) trial ids, increasing."""
+        return self._ids[: len(self._trials)]

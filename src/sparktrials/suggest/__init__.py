@@ -1,0 +1,1 @@
+"""What to try next: arrays in, points out. No I/O, no clock, no state but caches of the history."""

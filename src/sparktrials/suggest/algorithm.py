@@ -1,0 +1,131 @@
+"""What users pass as ``algo``: a named algorithm with checked settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
+
+if TYPE_CHECKING:
+    from sparktrials.space import Point, Space
+    from sparktrials.study.history import History
+    from sparktrials.study.protocols import SuggestContext, Suggester
+
+__all__ = ["Algorithm", "Configured", "suggester_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Algorithm:
+    """A suggestion function with its settings: what ``tpe.suggest`` and ``rand.suggest`` are.
+
+    Attributes
+    ----------
+    name
+        For people.
+    propose
+        ``propose(space, history, n, context, settings) -> list of points``, pure.
+    settings
+        A frozen dataclass: the keywords that ``functools.partial(tpe.suggest, ...)`` may set, with
+        defaults; its ``__post_init__`` refuses values that make no sense.
+    adaptive
+        Whether results steer the next points.
+    """
+
+    name: str
+    propose: Callable[..., list[Point]]
+    settings: type
+    adaptive: bool = True
+
+    def configured(self, **keywords: object) -> Configured:
+        """Return the algorithm with settings.
+
+        Raises
+        ------
+        InvalidArgument
+            If a keyword is unknown or its value makes no sense.
+        """
+        known = [f.name for f in dataclasses.fields(self.settings)]
+        for keyword in keywords:
+            if keyword not in known:
+                msg = f"{self.name}.suggest has no setting {keyword!r}; it has {', '.join(known)}"
+                raise InvalidArgument(msg)
+        return Configured(self, self.settings(**keywords))
+
+    def __call__(self, *args: object, **keywords: object) -> Any:  # noqa: ANN401, ARG002
+        """Refuse Hyperopt's calling convention where it is not available."""
+        msg = (
+            f"{self.name}.suggest is passed to fmin as algo={self.name}.suggest, or with settings "
+            f"as algo=functools.partial({self.name}.suggest, ...); it is not called directly"
+        )
+        raise InvalidArgumentType(msg)
+
+    def __repr__(self) -> str:
+        """Return it as users write it."""
+        return f"{self.name}.suggest"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Configured:
+    """An algorithm with its settings: a `Suggester`."""
+
+    algorithm: Algorithm
+    settings: Any
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether results steer the next points."""
+        return self.algorithm.adaptive
+
+    def suggest(
+        self, space: Space, history: History, n: int, context: SuggestContext
+    ) -> list[Point]:
+        """Return up to `n` points.
+
+        Raises
+        ------
+        EmptySpace
+            If the space has no parameter.
+        """
+        if not space.parameters:
+            msg = f"the space has no parameter, so {self.algorithm!r} has nothing to choose"
+            raise EmptySpace(msg)
+        return self.algorithm.propose(space, history, n, context, self.settings)
+
+
+def suggester_of(algo: object) -> Suggester:
+    """Return the suggester that a user's ``algo`` stands for.
+
+    Parameters
+    ----------
+    algo
+        ``tpe.suggest``, ``functools.partial(tpe.suggest, gamma=0.3)``, or any object with
+        ``suggest(space, history, n, context)`` and ``adaptive``.
+
+    Raises
+    ------
+    InvalidArgument
+        If a setting is wrong.
+    InvalidArgumentType
+        If it is none of these.
+    """
+    keywords: dict[str, object] = {}
+    inner = algo
+    while isinstance(inner, functools.partial):
+        if inner.args:
+            msg = f"algo: settings are passed by keyword, got partial({inner.func!r}, {inner.args!r})"
+            raise InvalidArgument(msg)
+        keywords = {**inner.keywords, **keywords}
+        inner = inner.func
+    if isinstance(inner, Algorithm):
+        return inner.configured(**keywords)
+    if not keywords and hasattr(inner, "suggest") and hasattr(inner, "adaptive"):
+        return inner  # type: ignore[return-value]  # checked by its attributes
+    msg = (
+        f"algo must be an algorithm such as tpe.suggest or rand.suggest, or an object with "
+        f"suggest(space, history, n, context) and adaptive; got {algo!r}"
+    )
+    raise InvalidArgumentType(msg)
