@@ -1,1 +1,89 @@
-"""Hyperparameter optimization for Apache Spark."""
+"""Hyperparameter optimization for Apache Spark.
+
+>>> from sparktrials import fmin, hp, rand
+>>> best = fmin(lambda x: x**2, hp.uniform("x", -10, 10), algo=rand.suggest, max_evals=20,
+...             rstate=0, verbose=False)
+>>> abs(best["x"]) < 3
+True
+
+Names are loaded when they are first used, so importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from functools import partial as partial
+
+    from sparktrials import errors as errors
+    from sparktrials import errors as exceptions
+    from sparktrials import hp as hp
+    from sparktrials import scope as scope
+    from sparktrials.api.documents import JOB_STATE_CANCEL as JOB_STATE_CANCEL
+    from sparktrials.api.documents import JOB_STATE_DONE as JOB_STATE_DONE
+    from sparktrials.api.documents import JOB_STATE_ERROR as JOB_STATE_ERROR
+    from sparktrials.api.documents import JOB_STATE_NEW as JOB_STATE_NEW
+    from sparktrials.api.documents import JOB_STATE_RUNNING as JOB_STATE_RUNNING
+    from sparktrials.api.documents import JOB_STATES as JOB_STATES
+    from sparktrials.api.run import fmin as fmin
+    from sparktrials.api.spark_trials import SparkTrials as SparkTrials
+    from sparktrials.api.trials import Trials as Trials
+    from sparktrials.dispatch.evaluation import STATUS_FAIL as STATUS_FAIL
+    from sparktrials.dispatch.evaluation import STATUS_NEW as STATUS_NEW
+    from sparktrials.dispatch.evaluation import STATUS_OK as STATUS_OK
+    from sparktrials.dispatch.evaluation import STATUS_RUNNING as STATUS_RUNNING
+    from sparktrials.dispatch.evaluation import STATUS_STRINGS as STATUS_STRINGS
+    from sparktrials.dispatch.evaluation import STATUS_SUSPENDED as STATUS_SUSPENDED
+    from sparktrials.space import space_eval as space_eval
+    from sparktrials.suggest import random as rand
+    from sparktrials.suggest import tpe as tpe
+
+__version__ = "0.1.0"
+
+_STATUS = "sparktrials.dispatch.evaluation"
+_JOB_STATE = "sparktrials.api.documents"
+#: Where each public name lives; a module is given by its path alone.
+_PUBLIC = {
+    "JOB_STATES": (_JOB_STATE, "JOB_STATES"),
+    "JOB_STATE_CANCEL": (_JOB_STATE, "JOB_STATE_CANCEL"),
+    "JOB_STATE_DONE": (_JOB_STATE, "JOB_STATE_DONE"),
+    "JOB_STATE_ERROR": (_JOB_STATE, "JOB_STATE_ERROR"),
+    "JOB_STATE_NEW": (_JOB_STATE, "JOB_STATE_NEW"),
+    "JOB_STATE_RUNNING": (_JOB_STATE, "JOB_STATE_RUNNING"),
+    "STATUS_FAIL": (_STATUS, "STATUS_FAIL"),
+    "STATUS_NEW": (_STATUS, "STATUS_NEW"),
+    "STATUS_OK": (_STATUS, "STATUS_OK"),
+    "STATUS_RUNNING": (_STATUS, "STATUS_RUNNING"),
+    "STATUS_STRINGS": (_STATUS, "STATUS_STRINGS"),
+    "STATUS_SUSPENDED": (_STATUS, "STATUS_SUSPENDED"),
+    "SparkTrials": ("sparktrials.api.spark_trials", "SparkTrials"),
+    "Trials": ("sparktrials.api.trials", "Trials"),
+    "errors": ("sparktrials.errors", None),
+    "exceptions": ("sparktrials.errors", None),
+    "fmin": ("sparktrials.api.run", "fmin"),
+    "hp": ("sparktrials.hp", None),
+    "partial": ("functools", "partial"),
+    "rand": ("sparktrials.suggest.random", None),
+    "scope": ("sparktrials.scope", None),
+    "space_eval": ("sparktrials.space", "space_eval"),
+    "tpe": ("sparktrials.suggest.tpe", None),
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - names, from the table above
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name not in _PUBLIC:
+        msg = f"module 'sparktrials' has no attribute {name!r}"
+        raise AttributeError(msg)
+    module, attribute = _PUBLIC[name]
+    found = import_module(module)
+    value = found if attribute is None else getattr(found, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

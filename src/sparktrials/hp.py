@@ -7,6 +7,7 @@ Hyperopt: ``hp.loguniform('lr', log(1e-5), log(1e-1))``.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.errors import EmptyChoice, InvalidArgumentType, InvalidLabel, InvalidProbabilities
@@ -42,25 +43,40 @@ def _label(label: object) -> str:
     if isinstance(label, Constant):
         label = label.value
     if isinstance(label, bytes):
-        label = label.decode()
+        label = label.decode(errors="backslashreplace")
     if not isinstance(label, str):
         msg = f"require string label, got {label!r} of type {type(label).__name__}"
         raise InvalidLabel(msg)
-    return label
+    return str.__str__(label)  # a plain str: np.str_ and members of enums are strings, too
 
 
-def _options(label: str, options: object) -> list[Any]:
-    if isinstance(options, (str, bytes, dict)) or not hasattr(options, "__iter__"):
-        msg = f"{label!r}: options must be a list, got {options!r} of type {type(options).__name__}"
-        raise InvalidArgumentType(msg)
+def _options(label: str, name: str, options: object) -> list[Any]:
     if isinstance(options, Node):
-        msg = f"{label!r}: options must be a list, got a search-space node ({options!r})"
+        msg = f"{label!r}: {name} must be a list, got a search-space node ({options})"
         raise InvalidArgumentType(msg)
-    found = list(options)
+    if isinstance(options, (set, frozenset)):
+        msg = (
+            f"{label!r}: {name} must be a list, for branch indices need an order that lasts; got "
+            f"the set {options!r}: write sorted(...)"
+        )
+        raise InvalidArgumentType(msg)
+    if isinstance(options, (str, bytes, Mapping)) or not _iterable(options):
+        kind = type(options).__name__
+        msg = f"{label!r}: {name} must be a list, got {options!r} of type {kind}"
+        raise InvalidArgumentType(msg)
+    found: list[Any] = list(options)  # type: ignore[call-overload]  # checked: it iterates
     if not found:
-        msg = f"{label!r}: a choice needs at least one option, got {options!r}"
+        msg = f"{label!r}: a choice needs at least one option, got {name}={options!r}"
         raise EmptyChoice(msg)
     return found
+
+
+def _iterable(value: object) -> bool:
+    try:
+        iter(value)  # type: ignore[call-overload]  # asked by trying: arrays may have no dimension
+    except TypeError:
+        return False
+    return True
 
 
 def choice(label: str, options: Sequence[Any]) -> Node:
@@ -73,7 +89,7 @@ def choice(label: str, options: Sequence[Any]) -> Node:
     InvalidLabel, EmptyChoice, InvalidArgumentType
     """
     label = _label(label)
-    found = _options(label, options)
+    found = _options(label, "options", options)
     n = len(found)
     draw = Draw(label, Categorical((1.0 / n,) * n))
     return Switch(draw, tuple(as_node(option) for option in found))
@@ -87,7 +103,7 @@ def pchoice(label: str, p_options: Sequence[tuple[float, Any]]) -> Node:
     InvalidLabel, EmptyChoice, InvalidProbabilities, InvalidArgumentType
     """
     label = _label(label)
-    pairs = _options(label, p_options)
+    pairs = _options(label, "p_options", p_options)
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:  # noqa: PLR2004 - a pair
             msg = f"{label!r}: pchoice takes (probability, option) pairs, got {pair!r}"

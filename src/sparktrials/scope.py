@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparktrials.errors import EmptyChoice, InvalidArgumentType, InvalidBounds
+from sparktrials.space.conditions import branches
 from sparktrials.space.nodes import Call, Node, Switch, as_node
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abs",
+    "asarray",
     "call",
     "ceil",
     "cos",
@@ -25,8 +28,10 @@ __all__ = [
     "exp",
     "float",
     "floor",
+    "getattr",
     "int",
     "len",
+    "list",
     "log",
     "log10",
     "max",
@@ -35,6 +40,7 @@ __all__ = [
     "minimum",
     "ne",
     "pow",
+    "range",
     "round",
     "sin",
     "sqrt",
@@ -46,8 +52,19 @@ __all__ = [
 ]
 
 
-def call(function: Callable[..., Any], *args: object, **kwargs: object) -> Node:
-    """Apply any function to nodes: ``scope.call(math.hypot, node_a, node_b)``."""
+def call(function: object, /, *args: object, **kwargs: object) -> Node:
+    """Apply any function to nodes: ``scope.call(math.hypot, node_a, node_b)``.
+
+    Raises
+    ------
+    InvalidArgumentType
+        If `function` cannot be called.
+    """
+    if isinstance(function, Node):  # a function that is chosen
+        return function(*args, **kwargs)
+    if not callable(function):
+        msg = f"scope.call takes a function and then its arguments, got {function!r}"
+        raise InvalidArgumentType(msg)
     return Call(
         function,
         tuple(as_node(a) for a in args),
@@ -76,9 +93,29 @@ def _many(function: Callable[..., Any], name: builtins.str) -> Callable[..., Nod
 def switch(index: object, *options: object) -> Node:
     """``options[index]``; the other options are not evaluated.
 
-    Parameters of an option are conditional when `index` is a parameter itself (``hp.randint``).
+    Parameters of an option are conditional when `index` is a parameter itself: an ``hp.randint``
+    or ``hp.uniformint``.
+
+    Raises
+    ------
+    EmptyChoice
+        If there are no options.
+    InvalidBounds
+        If `index` is a parameter that can have a value without an option.
     """
-    return Switch(as_node(index), tuple(as_node(option) for option in options))
+    node = as_node(index)
+    n = builtins.len(options)
+    if not options:
+        msg = f"scope.switch needs at least one option after its index ({node})"
+        raise EmptyChoice(msg)
+    values = branches(node)
+    if values is not None and not (values.start >= 0 and values.stop <= n):
+        msg = (
+            f"scope.switch has the options 0 to {n - 1}, but its index can be {values.start} to "
+            f"{values.stop - 1} ({node})"
+        )
+        raise InvalidBounds(msg)
+    return Switch(node, tuple(as_node(option) for option in options))
 
 
 int = _one(builtins.int, "int")  # noqa: A001 - Hyperopt's name, only reached as scope.int
@@ -86,11 +123,14 @@ float = _one(builtins.float, "float")  # noqa: A001
 str = _one(builtins.str, "str")  # noqa: A001
 abs = _one(builtins.abs, "abs")  # noqa: A001
 len = _one(builtins.len, "len")  # noqa: A001
-sum = _one(builtins.sum, "sum")  # noqa: A001
 round = _many(builtins.round, "round")  # noqa: A001
 min = _many(builtins.min, "min")  # noqa: A001
 max = _many(builtins.max, "max")  # noqa: A001
 pow = _many(builtins.pow, "pow")  # noqa: A001
+list = _one(builtins.list, "list")  # noqa: A001
+range = _many(builtins.range, "range")  # noqa: A001
+getattr = _many(builtins.getattr, "getattr")  # noqa: A001
+asarray = _one(np.asarray, "asarray")
 ceil = _one(math.ceil, "ceil")
 floor = _one(math.floor, "floor")
 exp = _one(np.exp, "exp")
@@ -103,6 +143,11 @@ tan = _one(np.tan, "tan")
 tanh = _one(np.tanh, "tanh")
 minimum = _many(np.minimum, "minimum")
 maximum = _many(np.maximum, "maximum")
+
+
+def sum(value: object, axis: object = None) -> Node:  # noqa: A001 - Hyperopt's name and arguments
+    """``numpy.sum(value, axis)`` of an array or a list, computed once the point is known."""
+    return call(np.sum, value, axis=axis)
 
 
 def _equal(a: object, b: object) -> Any:  # noqa: ANN401 - what == returns depends on its operands

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparktrials.space.distributions import Categorical, Integer, Normal, Uniform
+from sparktrials.space.conditions import holds
+from sparktrials.space.distributions import (
+    MAX_LOG,
+    MIN_LOG,
+    Categorical,
+    Distribution,
+    Integer,
+    Normal,
+    Uniform,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +34,17 @@ if TYPE_CHECKING:
 __all__ = ["Codec"]
 
 
-_LARGEST = math.log(np.finfo(np.float64).max)
+#: Steps beyond this many from 0 are finer than float64 resolves: quantizing changes nothing.
+_FINE = 2.0**52
+#: Latent bounds of columns that have none: their values must stay finite, in any unit of theirs.
+_FAR = 8e307
+#: No prior is narrower: numerics divide by standard deviations.
+_TINY = 1e-300
+#: Uniform numbers strictly inside (0, 1): the normal quantile of 0 and 1 is infinite, and 53
+#: random bits can be 0.
+_INSIDE = (2.0**-54, 1 - 2.0**-53)
+#: Choices of up to this many options are looked up together, as one matrix.
+_FEW = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,53 +87,72 @@ class Codec:
     probabilities: tuple[NDArray[np.float64], ...]
     conditions: tuple[Condition, ...]
     whole: tuple[bool, ...]
-    _cumulative: tuple[NDArray[np.float64], ...]
-    _origin: NDArray[np.float64]  # low and width, 0 and 1 where they are infinite or zero
+    _lowest: NDArray[np.float64]  # (d,) latent coordinates are brought inside these before all else
+    _highest: NDArray[np.float64]
+    _origin: NDArray[
+        np.float64
+    ]  # (d,) latent = origin + width * u, where neither normal nor choice
     _width: NDArray[np.float64]
-    _plain: bool
-    _scalar: tuple[tuple[int, bool, float, float], ...]
+    _quantized: NDArray[np.bool_]
+    _divisor: NDArray[np.float64]  # (d,) step, 1 where there is none
+    _normals: NDArray[np.intp]
+    _choices: tuple[tuple[NDArray[np.intp], NDArray[np.float64]], ...]  # columns, (columns, k - 1)
+    _linear_columns: tuple[tuple[int, str], ...]
+    _log_columns: tuple[tuple[int, str, float], ...]  # and the latent coordinate of a value of 0
+    _gates: tuple[int, ...]  # columns that conditions name, but for choices
 
     @classmethod
     def of(cls, space: Space) -> Codec:
         """Describe `space`."""
+        labels = tuple(space.labels)
         distributions = [p.distribution for p in space.parameters]
-        low, high, mu, sigma = (np.full(len(distributions), np.nan) for _ in range(4))
-        for j, dist in enumerate(distributions):
-            low[j], high[j], mu[j], sigma[j] = _latent_moments(dist)
-        log = np.array([getattr(d, "log", False) for d in distributions], dtype=bool)
-        step = np.array(
-            [
-                1.0 if isinstance(d, (Integer, Categorical)) else (getattr(d, "q", None) or 0.0)
-                for d in distributions
-            ]
-        )
-        probabilities = tuple(
-            np.array(d.probabilities if isinstance(d, Categorical) else (), dtype=np.float64)
-            for d in distributions
-        )
         conditions = tuple(p.condition for p in space.parameters)
+        d = len(distributions)
+        latent = np.array([_latent(dist) for dist in distributions]).reshape(d, 4)
+        low, high, mu, sigma = np.ascontiguousarray(latent.T)
+        step = np.array([_step(dist) for dist in distributions], dtype=np.float64)
+        log = np.array([_is_log(dist) for dist in distributions], dtype=bool)
+        normal = _flags(distributions, Normal)
+        integer = _flags(distributions, Integer)
+        categorical = _flags(distributions, Categorical)
+        probabilities = tuple(
+            np.array(dist.probabilities if isinstance(dist, Categorical) else (), dtype=np.float64)
+            for dist in distributions
+        )
+        ends = np.array([_ends(dist) for dist in distributions]).reshape(d, 2)
+        lowest, highest = np.ascontiguousarray(ends.T)
+        named = {k for condition in conditions for term in condition for k, _ in term}
+        linear = normal | categorical
         return cls(
-            labels=tuple(space.labels),
+            labels=labels,
             numeric=_flags(distributions, (Uniform, Integer)),
-            normal=_flags(distributions, Normal),
-            integer=_flags(distributions, Integer),
-            categorical=_flags(distributions, Categorical),
+            normal=normal,
+            integer=integer,
+            categorical=categorical,
             log=log,
-            step=step.reshape(len(distributions)),
+            step=step,
             low=low,
             high=high,
             mu=mu,
             sigma=sigma,
             probabilities=probabilities,
             conditions=conditions,
-            whole=tuple(isinstance(d, (Integer, Categorical)) for d in distributions),
-            _cumulative=tuple(np.cumsum(p)[:-1] for p in probabilities),
-            _origin=np.where(np.isfinite(low), low, 0.0),
-            _width=np.where(np.isfinite(high) & (high > low), high - low, 1.0),
-            _plain=not any(conditions),
-            _scalar=tuple(
-                (j, bool(log[j]), float(step[j]), float(low[j])) for j in range(len(distributions))
+            whole=tuple((integer | categorical).tolist()),
+            _lowest=lowest,
+            _highest=highest,
+            _origin=np.where(linear, 0.0, low),
+            _width=np.subtract(high, low, out=np.ones(d), where=~linear),
+            _quantized=step > 0,
+            _divisor=np.where(step > 0, step, 1.0),
+            _normals=np.flatnonzero(normal),
+            _choices=_lookups(np.flatnonzero(categorical), probabilities),
+            _linear_columns=tuple((j, labels[j]) for j in range(d) if not log[j]),
+            _log_columns=tuple(
+                (j, labels[j], _log_of_zero(step[j], lowest[j], highest[j]))
+                for j in range(d)
+                if log[j]
             ),
+            _gates=tuple(sorted(k for k in named if not categorical[k])),
         )
 
     def __len__(self) -> int:
@@ -130,47 +168,55 @@ class Codec:
 
     def encode_into(self, row: NDArray[np.float64], point: Point) -> None:
         """Write one point into a NaN-filled row of ``X``."""
-        for label, (j, log, step, low) in zip(self.labels, self._scalar, strict=True):
-            value = point.get(label)
+        get = point.get
+        for j, label in self._linear_columns:
+            value = get(label)
             if value is not None:
-                row[j] = _to_latent(float(value), step, low) if log else value
+                row[j] = value
+        for j, label, of_zero in self._log_columns:
+            value = get(label)
+            if value is not None:
+                row[j] = math.log(value) if value > 0 else of_zero
 
     def decode(self, X: NDArray[np.float64]) -> list[dict[str, int | float]]:
         """Return the points of latent rows: quantized, with the active labels only.
 
         Numbers are brought back inside their bounds first; inactive columns of `X` are ignored,
-        whatever they hold.
+        whatever they hold. ``decode(encode(points))`` gives `points` back exactly, but for values
+        of log kinds without a step: those may differ by rounding, relatively by up to
+        ``(2 + abs(log(value))) * 2**-52``.
         """
-        raw = self.values(X)
-        active = self.active(X)
+        columns = list(zip(self.labels, self.whole, self.conditions, strict=True))
         points = []
-        for row, on in zip(raw.tolist(), active.tolist(), strict=True):
+        for row in self.values(X).tolist():
             point: dict[str, int | float] = {}
-            for label, value, here, whole in zip(self.labels, row, on, self.whole, strict=True):
-                if here:
-                    point[label] = int(value) if whole else value
+            for j, (label, whole, condition) in enumerate(columns):
+                if condition and not holds(condition, row):
+                    row[j] = None  # so that no branch compares equal
+                else:
+                    point[label] = int(row[j]) if whole else row[j]
             points.append(point)
         return points
 
     def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return raw values of latent rows: bounded, exponentiated, quantized."""
-        raw = np.clip(X, self.low, self.high)
-        if self.log.any():
-            raw[:, self.log] = np.exp(np.minimum(raw[:, self.log], _LARGEST))
-        quantized = self.step > 0
-        if quantized.any():
-            step = self.step[quantized]
-            raw[:, quantized] = np.round(raw[:, quantized] / step) * step + 0.0  # no -0.0
-            whole = self.integer
-            if whole.any():  # a latent bound is half a unit outside: rounding may land there
-                raw[:, whole] = np.clip(raw[:, whole], self.low[whole] + 0.5, self.high[whole] - 0.5)
+        raw = np.maximum(X, self._lowest)
+        np.minimum(raw, self._highest, out=raw)
+        np.exp(raw, out=raw, where=self.log)
+        with np.errstate(over="ignore"):  # of steps that are far too fine
+            steps = raw / self._divisor
+        quantize = self._quantized & (np.abs(steps) < _FINE)
+        np.multiply(np.rint(steps), self._divisor, out=raw, where=quantize)
+        raw += 0.0  # no -0.0
         return raw
 
     def active(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return ``(n, d)``: which coordinates matter, given the choices in `X`."""
         on = np.ones(X.shape, dtype=bool)
-        if self._plain:
-            return on
+        if self._gates:  # randint is continuous in latent coordinates
+            X = X.copy()
+            for k in self._gates:
+                X[:, k] = np.rint(np.clip(X[:, k], self._lowest[k], self._highest[k]))
         for j, condition in enumerate(self.conditions):
             if condition:
                 either = np.zeros(len(X), dtype=bool)
@@ -184,30 +230,35 @@ class Codec:
 
     def from_unit(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the latent rows at cumulative probabilities `U`: the inverse of the prior."""
-        X = self._origin + U * self._width
-        if self.normal.any():
+        X = U * self._width
+        X += self._origin
+        if len(self._normals):
             from scipy.special import ndtri  # noqa: PLC0415 - executors need no scipy
 
-            # Inside (0, 1) strictly: 53 random bits can be 0.
-            inside = np.clip(U[:, self.normal], 2.0**-54, 1 - 2.0**-53)
-            X[:, self.normal] = self.mu[self.normal] + self.sigma[self.normal] * ndtri(inside)
-        for j in np.flatnonzero(self.categorical):
-            X[:, j] = np.searchsorted(self._cumulative[j], U[:, j], side="right")
+            inside = np.minimum(np.maximum(U[:, self._normals], _INSIDE[0]), _INSIDE[1])
+            X[:, self._normals] = self.mu[self._normals] + self.sigma[self._normals] * ndtri(inside)
+        for columns, cumulative in self._choices:
+            if len(columns) == 1:
+                X[:, columns[0]] = np.searchsorted(cumulative[0], U[:, columns[0]], side="right")
+            else:
+                X[:, columns] = (U[:, columns, None] >= cumulative).sum(axis=2)
         return X
 
     def to_unit(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the cumulative prior probability of latent rows; a branch's is its middle."""
-        U = (X - self._origin) / self._width
-        if self.normal.any():
+        """Return the cumulative prior probability of latent rows; a branch's is its middle.
+
+        Coordinates outside their bounds, where users' own points may be, give 0 or 1; NaN stays.
+        """
+        U = np.clip((X - self._origin) / self._width, 0.0, 1.0)
+        if len(self._normals):
             from scipy.special import ndtr  # noqa: PLC0415 - executors need no scipy
 
-            U[:, self.normal] = ndtr((X[:, self.normal] - self.mu[self.normal]) / self.sigma[self.normal])
+            z = (X[:, self._normals] - self.mu[self._normals]) / self.sigma[self._normals]
+            U[:, self._normals] = ndtr(z)
         for j in np.flatnonzero(self.categorical):
             p = self.probabilities[j]
-            middle = np.cumsum(p) - p / 2
             known = np.isfinite(X[:, j])
-            U[known, j] = middle[X[known, j].astype(np.intp)]
-            U[~known, j] = np.nan
+            U[known, j] = (np.cumsum(p) - p / 2)[X[known, j].astype(np.intp)]
         return U
 
 
@@ -215,7 +266,15 @@ def _flags(distributions: Sequence[object], kind: type | tuple[type, ...]) -> ND
     return np.array([isinstance(d, kind) for d in distributions], dtype=bool)
 
 
-def _latent_moments(dist: Any) -> tuple[float, float, float, float]:  # noqa: ANN401 - the union
+def _is_log(dist: Distribution) -> bool:
+    return isinstance(dist, (Uniform, Normal)) and dist.log
+
+
+def _step(dist: Distribution) -> float:
+    return (dist.q or 0.0) if isinstance(dist, (Uniform, Normal)) else 1.0
+
+
+def _latent(dist: Distribution) -> tuple[float, float, float, float]:
     """Return low, high, mu, sigma of the latent coordinate."""
     if isinstance(dist, Normal):
         return -math.inf, math.inf, dist.mu, dist.sigma
@@ -225,11 +284,40 @@ def _latent_moments(dist: Any) -> tuple[float, float, float, float]:  # noqa: AN
         low, high = dist.low - 0.5, dist.high - 0.5
     else:
         low, high = dist.low, dist.high
-    return low, high, (low + high) / 2, (high - low) / math.sqrt(12)
+    return low, high, low + (high - low) / 2, max((high - low) / math.sqrt(12), _TINY)
 
 
-def _to_latent(value: float, step: float, low: float) -> float:
-    """Return the logarithm of a value; of a quarter step where quantization made it 0."""
-    if value > 0:
-        return math.log(value)
-    return low if math.isfinite(low) else math.log(step / 4 if step else np.finfo(float).tiny)
+def _ends(dist: Distribution) -> tuple[float, float]:
+    """Return the latent coordinates that values are never beyond."""
+    if isinstance(dist, Categorical):
+        return 0.0, len(dist.probabilities) - 1.0
+    if isinstance(dist, Integer):
+        return float(dist.low), float(dist.high - 1)
+    least, most = (MIN_LOG, MAX_LOG) if dist.log else (-_FAR, _FAR)
+    if isinstance(dist, Normal):
+        return least, most
+    return max(dist.low, least), max(min(dist.high, most), least)
+
+
+def _log_of_zero(step: float, lowest: float, highest: float) -> float:
+    """Return where a value of 0 lies: at a quarter step, or as near as the bounds allow."""
+    return min(max(lowest, math.log(step) - math.log(4)), highest) if step > 0 else lowest
+
+
+def _lookups(
+    columns: NDArray[np.intp], probabilities: Sequence[NDArray[np.float64]]
+) -> tuple[tuple[NDArray[np.intp], NDArray[np.float64]], ...]:
+    """Return the upper ends of the branches' shares of [0, 1], but for the last, as matrices."""
+    few = [j for j in columns if len(probabilities[j]) <= _FEW]
+    groups = [few] if few else []
+    groups += [[j] for j in columns if len(probabilities[j]) > _FEW]
+    lookups = []
+    for group in groups:
+        ends = np.full((len(group), max(len(probabilities[j]) for j in group) - 1), np.inf)
+        for row, j in zip(ends, group, strict=True):
+            p = probabilities[j]
+            # Branches of no probability behind the last that has any must stay out of reach.
+            last = int(np.flatnonzero(p)[-1])
+            row[:last] = np.cumsum(p)[:last]
+        lookups.append((np.array(group, dtype=np.intp), ends))
+    return tuple(lookups)

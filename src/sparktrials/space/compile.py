@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
-from sparktrials.errors import BadSearchSpace, DuplicateLabel, InvalidPoint
-from sparktrials.space.distributions import Categorical, Distribution, Integer, Normal, Uniform
+from sparktrials.errors import BadSearchSpace, InvalidPoint
+from sparktrials.space.conditions import Condition, holds, table_of
+from sparktrials.space.distributions import (
+    MAX_EXACT_INTEGER,
+    Categorical,
+    Distribution,
+    Integer,
+    Uniform,
+    as_float,
+)
 from sparktrials.space.nodes import (
     Call,
     Constant,
@@ -24,14 +31,13 @@ from sparktrials.space.nodes import (
     Switch,
     TupleNode,
     as_node,
+    children,
 )
 
 __all__ = ["Condition", "Parameter", "Point", "Space", "compile_space", "space_eval"]
 
 #: ``label -> raw draw`` of the active parameters; a choice is its branch index.
 Point: TypeAlias = Mapping[str, "int | float"]
-#: An OR of ANDs of ``(index of the choice's parameter, branch)``; empty: always active.
-Condition: TypeAlias = tuple[tuple[tuple[int, int], ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,18 @@ class Parameter:
     condition: Condition = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    """One step of the program: its operands are the results of earlier steps."""
+#: What a step of the program does with its operands. Plain integers for the inner loop's sake.
+_CONSTANT, _DRAW, _SWITCH, _TUPLE, _MAPPING, _CALL = range(6)
 
-    kind: str  # constant, draw, switch, tuple, mapping, call
+
+#: Labels that an error message lists.
+_MOST_SHOWN = 20
+
+
+class _Instruction(NamedTuple):
+    """One step of the program: its operands are the positions of earlier steps."""
+
+    kind: int
     payload: Any
     operands: tuple[int, ...] = ()
 
@@ -76,19 +89,15 @@ class Space:
 
         Labels of `point` that turn out inactive are ignored.
         """
-        on: list[bool] = []
+        found: list[str] = []
+        drawn: list[object] = []  # None where inactive, so that no branch compares equal
         for parameter in self.parameters:
-            condition = parameter.condition
-            on.append(
-                not condition
-                or any(
-                    all(
-                        on[k] and point.get(self.parameters[k].label) == branch for k, branch in term
-                    )
-                    for term in condition
-                )
-            )
-        return [p.label for p, active in zip(self.parameters, on, strict=True) if active]
+            label = parameter.label
+            on = not parameter.condition or holds(parameter.condition, drawn)
+            drawn.append(point.get(label) if on else None)
+            if on:
+                found.append(label)
+        return found
 
     def build(self, point: Point) -> Any:  # noqa: ANN401 - whatever the user's tree describes
         """Return what the objective receives for `point`: branches not taken are not evaluated.
@@ -98,45 +107,83 @@ class Space:
         InvalidPoint
             If an active parameter is missing, or a branch index is out of range.
         """
+        return self._run(point)[len(self.program) - 1]
+
+    def values(self, point: Point) -> dict[str, Any]:
+        """Return ``label -> value`` as the objective receives it: of a choice the option.
+
+        Parameters that `build` does not reach are left out.
+
+        Raises
+        ------
+        InvalidPoint
+            As `build` does.
+        """
+        results = self._run(point)
+        place: dict[str, int] = {}
+        for at, (kind, payload, operands) in enumerate(self.program):
+            if kind == _DRAW:
+                place.setdefault(payload[0], at)
+            elif kind == _SWITCH and self.program[operands[0]].kind == _DRAW:
+                label = self.program[operands[0]].payload[0]
+                if isinstance(self.parameters[self.index[label]].distribution, Categorical):
+                    place[label] = at
+        return {label: results[place[label]] for label in self.labels if place[label] in results}
+
+    def _run(self, point: Point) -> dict[int, Any]:
+        """Return the results of the steps that `point` leads to, by position."""
         program = self.program
         values: dict[int, Any] = {}
+        # Depth first with a stack of our own. Leaves are evaluated where they are met: most of a
+        # usual space is leaves.
         stack = [len(program) - 1]
         while stack:
             at = stack[-1]
-            if at in values:
+            if at in values:  # shared, and reached before
                 stack.pop()
                 continue
-            step = program[at]
-            kind, operands = step.kind, step.operands
-            if kind == "draw":
-                values[at] = _drawn(point, *step.payload)
-                stack.pop()
+            kind, payload, operands = program[at]
+            indexed = False
+            if kind == _SWITCH:
+                indexed = operands[0] in values
+                chosen = (
+                    _branch(payload, values[operands[0]], len(operands) - 1) + 1 if indexed else 0
+                )
+                operands = operands[chosen : chosen + 1]
+            ready = True
+            for o in operands:
+                if o not in values:
+                    leaf, content, _ = program[o]
+                    if leaf == _DRAW:
+                        values[o] = _drawn(point, content)
+                    elif leaf == _CONSTANT:
+                        values[o] = content
+                    else:
+                        stack.append(o)
+                        ready = False
+            if not ready or (kind == _SWITCH and not indexed):
                 continue
-            if kind == "constant":
-                values[at] = step.payload
-                stack.pop()
-                continue
-            if kind == "switch":
-                if operands[0] not in values:
-                    stack.append(operands[0])
-                    continue
-                chosen = _branch(step.payload, values[operands[0]], len(operands) - 1)
-                operands = (operands[chosen + 1],)
-            missing = [o for o in operands if o not in values]
-            if missing:
-                stack.extend(missing)
-                continue
-            values[at] = _apply(kind, step.payload, [values[o] for o in operands])
             stack.pop()
-        return values[len(program) - 1]
+            if kind == _MAPPING:
+                values[at] = dict(zip(payload, [values[o] for o in operands], strict=True))
+            elif kind == _TUPLE:
+                values[at] = tuple([values[o] for o in operands])
+            elif kind == _CALL:
+                values[at] = _called(payload, [values[o] for o in operands])
+            elif kind == _SWITCH:
+                values[at] = values[operands[0]]
+            else:  # the whole tree is one leaf
+                values[at] = _drawn(point, payload) if kind == _DRAW else payload
+        return values
 
-    def checked(self, point: Mapping[str, object], *, name: str = "point") -> dict[str, int | float]:
+    def checked(self, point: object, *, name: str = "point") -> dict[str, int | float]:
         """Return a user's point as raw draws of the active labels only.
 
         Parameters
         ----------
         point
-            ``label -> value``, a choice's value being its branch index.
+            ``label -> value``, a choice's value being its branch index. Values of labels that are
+            not active in it are ignored, whatever they are.
         name
             What error messages call it.
 
@@ -151,18 +198,18 @@ class Space:
             raise InvalidPoint(msg)
         unknown = [label for label in point if label not in self.index]
         if unknown:
-            msg = f"{name} has the label {unknown[0]!r}, which the space has not; it has {self.labels}"
+            known = ", ".join(self.labels[:_MOST_SHOWN]) + ", …" * (len(self.labels) > _MOST_SHOWN)
+            msg = f"{name} has the label {unknown[0]!r}, which the space has not; it has {known}"
             raise InvalidPoint(msg)
-        raw = {
-            label: _raw(name, self.parameters[self.index[label]], value)
-            for label, value in point.items()
-        }
-        checked = {}
-        for label in self.active(raw):
-            if label not in raw:
-                msg = f"{name} lacks {label!r}, which is active in it: {dict(point)!r}"
-                raise InvalidPoint(msg)
-            checked[label] = raw[label]
+        drawn: list[int | float | None] = []
+        checked: dict[str, int | float] = {}
+        for parameter in self.parameters:
+            value = None
+            if not parameter.condition or holds(parameter.condition, drawn):
+                if parameter.label not in point:
+                    raise InvalidPoint(_lacking(name, parameter.label, point))
+                value = checked[parameter.label] = _raw(name, parameter, point[parameter.label])
+            drawn.append(value)
         return checked
 
     @property
@@ -185,60 +232,54 @@ class Space:
         ]
 
 
-def _drawn(point: Point, label: str, cast: str) -> int | float:
+def _drawn(point: Point, draw: tuple[str, type[int | float]]) -> int | float:
+    label, cast = draw
+    value = point.get(label)
+    if value is None:
+        raise InvalidPoint(_lacking("the point", label, point))
+    return cast(value)
+
+
+def _lacking(name: str, label: str, point: Mapping[str, object]) -> str:
+    return f"{name} lacks {label!r}, which is active in it: {dict(point)!r}"
+
+
+def _branch(switch: str, index: Any, n: int) -> int:  # noqa: ANN401 - what the user computed
     try:
-        value = point[label]
-    except KeyError:
-        msg = f"the point lacks {label!r}, which is active in it: {dict(point)!r}"
-        raise InvalidPoint(msg) from None
-    return int(value) if cast == "int" else float(value)
+        branch = int(index)
+        if branch == index and 0 <= branch < n:
+            return branch
+    except (TypeError, ValueError, OverflowError):
+        pass  # not a number, or not one that is whole
+    msg = f"{switch}: the branch index must be one of 0 to {n - 1}, got {index!r}"
+    raise InvalidPoint(msg)
 
 
-def _branch(label: str, index: object, n: int) -> int:
-    try:
-        branch = int(index)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        branch = -1
-    if branch != index or not 0 <= branch < n:
-        msg = f"{label}: the branch index must be one of 0 to {n - 1}, got {index!r}"
-        raise InvalidPoint(msg)
-    return branch
-
-
-def _apply(kind: str, payload: Any, operands: list[Any]) -> Any:  # noqa: ANN401
-    if kind == "mapping":
-        return dict(zip(payload, operands, strict=True))
-    if kind == "tuple":
-        return tuple(operands)
-    if kind == "switch":
-        return operands[0]
+def _called(payload: tuple[Callable[..., Any], tuple[str, ...]], operands: list[Any]) -> Any:  # noqa: ANN401
     function, names = payload
+    if not names:
+        return function(*operands)
     positional = len(operands) - len(names)
-    return function(
-        *operands[:positional], **dict(zip(names, operands[positional:], strict=True))
-    )
+    return function(*operands[:positional], **dict(zip(names, operands[positional:], strict=True)))
 
 
 def _raw(name: str, parameter: Parameter, value: object) -> int | float:
+    """Return a user's value for a parameter as a raw draw."""
     label, distribution = parameter.label, parameter.distribution
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
-    if isinstance(value, str) or not np.isscalar(value) or isinstance(value, complex):
-        msg = f"{name}: {label!r} must be a number ({distribution}), got {value!r}"
+    number = as_float(value)
+    if number is None or not math.isfinite(number):
+        msg = f"{name}: {label!r} must be a finite number ({distribution}), got {value!r}"
         raise InvalidPoint(msg)
-    number = float(value)  # type: ignore[arg-type]
-    if not np.isfinite(number):
-        msg = f"{name}: {label!r} must be finite, got {value!r}"
-        raise InvalidPoint(msg)
-    if isinstance(distribution, (Categorical, Integer)):
-        if number != int(number):
-            rule = "a branch index" if isinstance(distribution, Categorical) else "an integer"
-            msg = f"{name}: {label!r} must be {rule} ({distribution}), got {value!r}"
+    if isinstance(distribution, Categorical):
+        return _branch(f"{name}: {label!r}", value, len(distribution.probabilities))
+    if isinstance(distribution, Integer) or (
+        isinstance(distribution, Uniform) and distribution.integer and distribution.q == 1
+    ):
+        if number != int(number) or abs(number) > MAX_EXACT_INTEGER:
+            msg = f"{name}: {label!r} must be an integer ({distribution}), got {value!r}"
             raise InvalidPoint(msg)
-        if isinstance(distribution, Categorical):
-            return _branch(f"{name}: {label!r}", int(number), len(distribution.probabilities))
-        return int(number)
-    if isinstance(distribution, (Uniform, Normal)) and distribution.log and number < 0:
+        return int(number) if isinstance(distribution, Integer) else number
+    if distribution.log and number < 0:
         msg = f"{name}: {label!r} must not be negative ({distribution}), got {value!r}"
         raise InvalidPoint(msg)
     return number
@@ -250,29 +291,19 @@ def compile_space(tree: object) -> Space:
     Raises
     ------
     BadSearchSpace
-        `DuplicateLabel` if two nodes have one label; the base class for a self-containing tree.
+        `DuplicateLabel` if two nodes have one label; the base class for a tree that contains
+        itself, or whose parameters decide on each other.
     """
-    root = as_node(tree)
-    order = _postorder(root)
+    order = _postorder(as_node(tree))
     position = {id(node): i for i, node in enumerate(order)}
-    parameters, conditions = _table(order)
-    number = {draw.label: i for i, draw in enumerate(parameters)}
     rows = tuple(
-        Parameter(
-            draw.label,
-            draw.distribution,
-            tuple(
-                tuple(sorted((number[label], branch) for label, branch in term))
-                for term in conditions[draw.label]
-            ),
-        )
-        for draw in parameters
+        Parameter(draw.label, draw.distribution, condition) for draw, condition in table_of(order)
     )
     program = tuple(
-        _instruction(node, tuple(position[id(child)] for child in _children(node)))
-        for node in order
+        _instruction(node, tuple(position[id(child)] for child in children(node))) for node in order
     )
-    return Space(rows, program, _fingerprint(rows), number)
+    index = {row.label: i for i, row in enumerate(rows)}
+    return Space(rows, program, _fingerprint(rows), index)
 
 
 def space_eval(space: object, assignment: Mapping[str, object]) -> Any:  # noqa: ANN401
@@ -287,33 +318,21 @@ def space_eval(space: object, assignment: Mapping[str, object]) -> Any:  # noqa:
     return compiled.build(compiled.checked(assignment, name="the assignment"))
 
 
-def _children(node: Node) -> tuple[Node, ...]:
-    if isinstance(node, Switch):
-        return (node.index, *node.options)
-    if isinstance(node, TupleNode):
-        return node.items
-    if isinstance(node, MappingNode):
-        return node.values
-    if isinstance(node, Call):
-        return (*node.args, *(value for _, value in node.kwargs))
-    return ()
-
-
 def _instruction(node: Node, operands: tuple[int, ...]) -> _Instruction:
     if isinstance(node, Constant):
-        return _Instruction("constant", node.value)
+        return _Instruction(_CONSTANT, node.value)
     if isinstance(node, Draw):
         d = node.distribution
-        integer = isinstance(d, (Categorical, Integer)) or (isinstance(d, Uniform) and d.integer)
-        return _Instruction("draw", (node.label, "int" if integer else "float"))
+        whole = isinstance(d, (Categorical, Integer)) or (isinstance(d, Uniform) and d.integer)
+        return _Instruction(_DRAW, (node.label, int if whole else float))
     if isinstance(node, Switch):
-        return _Instruction("switch", repr(node), operands)
+        return _Instruction(_SWITCH, repr(node), operands)
     if isinstance(node, TupleNode):
-        return _Instruction("tuple", None, operands)
+        return _Instruction(_TUPLE, None, operands)
     if isinstance(node, MappingNode):
-        return _Instruction("mapping", node.keys, operands)
+        return _Instruction(_MAPPING, node.keys, operands)
     if isinstance(node, Call):
-        return _Instruction("call", (node.function, tuple(k for k, _ in node.kwargs)), operands)
+        return _Instruction(_CALL, (node.function, tuple(k for k, _ in node.kwargs)), operands)
     msg = f"a node of an unknown kind: {type(node).__name__}"
     raise BadSearchSpace(msg)
 
@@ -332,77 +351,8 @@ def _postorder(root: Node) -> list[Node]:
             order.append(node)
             continue
         stack.append((node, True))
-        stack.extend((child, False) for child in reversed(_children(node)) if id(child) not in done)
+        stack.extend((child, False) for child in reversed(children(node)) if id(child) not in done)
     return order
-
-
-_Terms: TypeAlias = frozenset[frozenset[tuple[str, int]]]
-_ALWAYS: _Terms = frozenset({frozenset()})
-
-
-def _table(order: list[Node]) -> tuple[list[Draw], dict[str, list[frozenset[tuple[str, int]]]]]:
-    """Return the draws in topological order, and under which choices each is reached."""
-    draws: dict[str, Draw] = {}
-    for node in order:
-        if isinstance(node, Draw) and draws.setdefault(node.label, node) is not node:
-            msg = (
-                f"the label {node.label!r} names two parameters ({draws[node.label]} and {node}); "
-                "give each its own label, or use one node object in both places to share it"
-            )
-            raise DuplicateLabel(msg)
-    reached: dict[int, set[frozenset[tuple[str, int]]]] = {id(node): set() for node in order}
-    reached[id(order[-1])] = set(_ALWAYS)
-    for node in reversed(order):  # parents before children
-        terms = _simplified(reached[id(node)])
-        reached[id(node)] = set(terms)
-        if not isinstance(node, Switch):
-            for child in _children(node):
-                reached[id(child)] |= terms
-            continue
-        reached[id(node.index)] |= terms
-        for branch, option in enumerate(node.options):
-            reached[id(option)] |= _under(node, branch, terms)
-    conditions = {
-        label: [term for term in sorted(reached[id(draw)], key=sorted) if term]
-        for label, draw in draws.items()
-    }
-    level: dict[str, int] = {}
-    for node in reversed(order):
-        if isinstance(node, Draw):
-            level[node.label] = 0
-    # Conditions name labels above; depth is bounded by the number of draws.
-    changed = True
-    while changed:
-        changed = False
-        for label, terms_ in conditions.items():
-            deepest = max((level[k] + 1 for term in terms_ for k, _ in term), default=0)
-            if deepest != level[label]:
-                level[label] = deepest
-                changed = True
-    appearance = {label: i for i, label in enumerate(draws)}
-    ordered = sorted(draws.values(), key=lambda d: (level[d.label], appearance[d.label]))
-    return ordered, conditions
-
-
-def _under(node: Switch, branch: int, terms: _Terms) -> _Terms:
-    """Return the terms under which a switch's option is reached."""
-    index = node.index
-    if not isinstance(index, Draw):
-        return terms  # computed index: any option may be needed
-    if isinstance(index.distribution, Categorical):
-        # hp.choice makes the index and the switch together, so the index is active just when the
-        # switch is reached, and naming the branch is enough.
-        return frozenset({frozenset({(index.label, branch)})})
-    if isinstance(index.distribution, Integer):
-        return frozenset(term | {(index.label, branch)} for term in terms)
-    return terms
-
-
-def _simplified(terms: set[frozenset[tuple[str, int]]]) -> _Terms:
-    """Drop terms that contain another one."""
-    if frozenset() in terms:
-        return _ALWAYS
-    return frozenset(t for t in terms if not any(other < t for other in terms))
 
 
 def _fingerprint(rows: tuple[Parameter, ...]) -> str:

@@ -6,7 +6,8 @@ history depends on the set of trials only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ __all__ = ["CODE", "History"]
 #: Codes of the states in `History.states`.
 CODE = {state: code for code, state in enumerate(TrialState)}
 _FIRST_CAPACITY = 64
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 class History:
@@ -40,7 +42,7 @@ class History:
     -----
     Shapes: ``n = len(history)``, ``d = len(codec)``. `X` (n, d) latent, NaN where inactive;
     `active` (n, d); `losses` (n,), NaN unless OK; `states` (n,), see `CODE`; `ids` (n,),
-    increasing. The arrays are views: read, don't keep, don't write.
+    increasing. The arrays are read-only views: don't keep them.
     """
 
     def __init__(self, space: Space, trials: Iterable[Trial] = ()) -> None:
@@ -76,11 +78,19 @@ class History:
     def put(self, trial: Trial) -> None:
         """Add a trial, or replace the one of the same id by a later state of it.
 
+        A trial that is refused leaves the history as it was.
+
         Raises
         ------
         InvalidTrial
-            If the stored trial is terminal, or a new id is not larger than all before.
+            If the stored trial is terminal or has another point, a new id is not larger than all
+            before, or an OK trial has no finite loss.
         """
+        state, loss = trial.state, trial.loss
+        ok = state is TrialState.OK
+        if ok and (loss is None or not math.isfinite(loss)):
+            msg = f"trial {trial.id} is ok, so its loss must be a finite number, got {loss!r}"
+            raise InvalidTrial(msg)
         row = self._row.get(trial.id)
         if row is None:
             row = self._new_row(trial)
@@ -89,14 +99,20 @@ class History:
             if before.state in TERMINAL:
                 msg = f"trial {trial.id} is {before.state.value} already and cannot change"
                 raise InvalidTrial(msg)
+            if trial.point is not before.point and trial.point != before.point:
+                msg = (
+                    f"trial {trial.id} was suggested as {before.point!r}, and cannot become "
+                    f"{trial.point!r}"
+                )
+                raise InvalidTrial(msg)
             self._counts[before.state] -= 1
             self._trials[row] = trial
-        self._counts[trial.state] += 1
-        self._states[row] = CODE[trial.state]
-        if trial.state is TrialState.OK and trial.loss is not None:
-            self._losses[row] = trial.loss
+        self._counts[state] += 1
+        self._states[row] = CODE[state]
+        if ok and loss is not None:
+            self._losses[row] = loss
             best = self._best
-            if best is None or best.loss is None or (trial.loss, trial.id) < (best.loss, best.id):
+            if best is None or best.loss is None or (loss, trial.id) < (best.loss, best.id):
                 self._best = trial
 
     def _new_row(self, trial: Trial) -> int:
@@ -106,10 +122,11 @@ class History:
             raise InvalidTrial(msg)
         if row == self._capacity:
             self._allocate(2 * self._capacity)
+        self._X[row] = np.nan  # a point that was refused half-way may have left traces
+        self.codec.encode_into(self._X[row], trial.point)
         self._trials.append(trial)
         self._row[trial.id] = row
         self._ids[row] = trial.id
-        self.codec.encode_into(self._X[row], trial.point)
         return row
 
     def __len__(self) -> int:
@@ -141,7 +158,7 @@ class History:
     @property
     def X(self) -> NDArray[np.float64]:  # noqa: N802 - the name of the array in the papers
         """(n, d) latent coordinates, NaN where inactive."""
-        return self._X[: len(self._trials)]
+        return self._rows_of(self._X)
 
     @property
     def active(self) -> NDArray[np.bool_]:
@@ -151,14 +168,19 @@ class History:
     @property
     def losses(self) -> NDArray[np.float64]:
         """(n,) losses, NaN for trials that are not OK."""
-        return self._losses[: len(self._trials)]
+        return self._rows_of(self._losses)
 
     @property
     def states(self) -> NDArray[np.int8]:
         """(n,) state codes, see `CODE`."""
-        return self._states[: len(self._trials)]
+        return self._rows_of(self._states)
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """(n,) trial ids, increasing."""
-        return self._ids[: len(self._trials)]
+        return self._rows_of(self._ids)
+
+    def _rows_of(self, column: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        view = column[: len(self._trials)]
+        view.flags.writeable = False
+        return view

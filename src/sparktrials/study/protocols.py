@@ -207,7 +207,15 @@ class Experiment:
 
 
 class Store(Protocol):
-    """Keeps experiments. Each call is atomic, durable when it returns, and safe to repeat."""
+    """Keeps experiments. Each call is atomic, durable when it returns, and safe to repeat.
+
+    Attributes
+    ----------
+    durable
+        Whether it outlives the process: then trials hold plain values only, all else is attached.
+    """
+
+    durable: bool
 
     @property
     def url(self) -> str:

@@ -67,7 +67,7 @@ class Failure:
         Who noticed.
     type
         The exception's class name, or ``WorkerLost``, ``TrialTimeout``, ``StatusFail``,
-        ``InvalidLoss``, ``InvalidResultStatus``.
+        ``NonFiniteLoss``.
     message
         Its text.
     traceback
@@ -78,6 +78,14 @@ class Failure:
     type: str
     message: str
     traceback: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether something went wrong, rather than the objective saying that the point is bad."""
+        return self.kind is not FailureKind.REPORTED or self.type not in {
+            "StatusFail",
+            "NonFiniteLoss",
+        }
 
     def __str__(self) -> str:
         """Return type and message in one line."""
@@ -103,7 +111,7 @@ class Trial:
     failure
         Set when the state is FAILED.
     attempt
-        1 for the first run, 0 before it.
+        1 for the first run, 0 while it never ran.
     host
         Where the last attempt ran.
     created, started, finished

@@ -1,0 +1,73 @@
+# Everything runs in virtual environments inside this directory; only Python >= 3.10 is needed.
+#   make demo [TRIALS=60]   see it work           make test   every check, Spark included
+PYTHON ?= python3
+TRIALS ?= 60
+PYTEST_ARGS ?=
+export PYTHON
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup setup-peers demo test check fmt lint type unit spark oldest bench soak clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make setup    .venv with everything (instant when nothing changed)
+setup:
+	@scripts/venv .venv -e '.[all]' --group dev
+
+setup-peers:
+	@scripts/venv .venv-peers hyperopt==0.3.0 optuna 'pyspark>=4,<5' 'setuptools<81'
+
+## make demo     a first study on Spark, TRIALS=60 trials
+demo: setup
+	@scripts/with-spark local $(BIN)/python examples/demo.py --trials $(TRIALS)
+
+## make test     lint, types, and every test on Spark 4 and Spark 3.5
+test: setup lint type oldest
+	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
+
+## make check    lint, types and the tests without Spark
+check: lint type unit
+
+## make fmt      let the formatter and the linter repair what they can
+fmt: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## make lint
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+## make type
+type: setup
+	$(BIN)/mypy
+
+## make unit     the tests without Spark
+unit: setup
+	$(PYTEST) -n 2 -m "not spark and not soak" $(PYTEST_ARGS)
+
+## make spark    the tests with Spark
+spark: setup
+	$(PYTEST) -m "spark and not soak" $(PYTEST_ARGS)
+
+## make oldest   Spark 3.5 and the oldest dependencies: the smaller set of Spark tests, and the unit tests
+oldest: setup
+	@scripts/oldest test $(PYTEST_ARGS)
+
+## make bench    dispatch and suggestion latency beside the peers (.venv-peers)
+bench: setup setup-peers
+	scripts/with-spark local $(BIN)/python benchmarks/dispatch.py --peers .venv-peers/bin/python
+	$(BIN)/python benchmarks/suggest.py --peers .venv-peers/bin/python
+
+## make soak     the long tests
+soak: setup
+	$(PYTEST) -m soak $(PYTEST_ARGS)
+
+## make clean    remove environments, caches and what Spark left
+clean:
+	rm -rf .venv .venv35 .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+	    src/*.egg-info spark-warehouse metastore_db derby.log artifacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What users call: arguments in, the study run, results out."""

@@ -1,0 +1,386 @@
+"""``fmin``: from arguments to a finished study."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.api.options import FminOptions
+from sparktrials.api.trials import Trials
+from sparktrials.api.view import TrialsView
+from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
+from sparktrials.progress import observing, show
+from sparktrials.space import Space, compile_space, space_eval
+from sparktrials.study.loop import Limits, Loop, Stop
+from sparktrials.study.protocols import Suggester, Task
+from sparktrials.study.runner import Runner
+from sparktrials.study.trial import Trial, TrialState
+from sparktrials.suggest.algorithm import suggester_of
+
+if TYPE_CHECKING:
+    from sparktrials.study.history import History
+
+__all__ = ["fmin"]
+
+logger = logging.getLogger("sparktrials")
+
+#: With fewer rounds of parallel trials than this, an algorithm has little to learn from.
+_FEW_ROUNDS = 4
+
+
+def fmin(  # noqa: PLR0913 - Hyperopt's signature
+    fn: Callable[..., Any],
+    space: Any,  # noqa: ANN401 - any tree
+    algo: Any = None,  # noqa: ANN401 - an algorithm, maybe in a partial
+    max_evals: int | None = None,
+    timeout: float | None = None,
+    loss_threshold: float | None = None,
+    trials: Trials | None = None,
+    rstate: Any = None,  # noqa: ANN401 - int, Generator or RandomState
+    allow_trials_fmin: bool = True,  # noqa: ARG001 - Hyperopt's; all trials take one path here
+    pass_expr_memo_ctrl: bool | None = None,
+    catch_eval_exceptions: bool | None = None,
+    verbose: bool = True,
+    return_argmin: bool = True,
+    points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+    max_queue_len: int = 1,
+    show_progressbar: Any = True,  # noqa: ANN401 - bool or a progress callback
+    early_stop_fn: Callable[..., Any] | None = None,
+    trials_save_file: str = "",
+) -> Any:  # noqa: ANN401 - see Returns
+    """Minimize `fn` over `space`.
+
+    Parameters
+    ----------
+    fn
+        Called with what the space describes; returns a loss, or a dict with ``status`` and
+        ``loss``.
+    space
+        A tree of ``hp`` nodes, containers and constants.
+    algo
+        ``tpe.suggest`` (the default), ``rand.suggest``, or one of them in ``functools.partial``
+        with settings.
+    max_evals
+        Trials in all, those of earlier runs of the same experiment included; None: no limit.
+    timeout
+        Seconds for the run.
+    loss_threshold
+        Stop when the best loss is below it.
+    trials
+        Where trials run and are kept: `Trials` (the default), `SparkTrials`.
+    rstate
+        An int, ``numpy.random.Generator`` or ``RandomState``; a resumed experiment without one
+        keeps its seed.
+    allow_trials_fmin
+        Accepted for Hyperopt's sake.
+    pass_expr_memo_ctrl, trials_save_file
+        Not available in this version; other values than the defaults are refused.
+    catch_eval_exceptions
+        Whether an objective may raise without ending the run: True, False, or None for what the
+        trials do by default (`Trials` end, `SparkTrials` go on).
+    verbose
+        Whether to show messages and a progress bar.
+    return_argmin
+        Whether to return raw values rather than what the objective received.
+    points_to_evaluate
+        Points to try first, ``label -> value or branch index``, on top of `max_evals`.
+    max_queue_len
+        How many points `Trials` suggest at a time; `SparkTrials` decide by themselves.
+    show_progressbar
+        True, False, or a context manager called with ``initial`` and ``total``.
+    early_stop_fn
+        ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended, with
+        the trials that have.
+
+    Returns
+    -------
+    dict or object
+        ``trials.argmin``, a choice being its branch index; or, without `return_argmin`, what the
+        objective received for it, None if no trial has a loss.
+
+    Raises
+    ------
+    InvalidArgument, InvalidArgumentType, BadSearchSpace
+        If an argument makes no sense.
+    AllTrialsFailed
+        If no trial has a loss, with the first failure's traceback.
+    StoreError, SparkError
+        If history or cluster fail; all that had arrived is kept.
+    """
+    options = FminOptions.checked(
+        fn=fn,
+        max_evals=max_evals,
+        timeout=timeout,
+        loss_threshold=loss_threshold,
+        rstate=rstate,
+        catch_eval_exceptions=catch_eval_exceptions,
+        verbose=verbose,
+        return_argmin=return_argmin,
+        points_to_evaluate=points_to_evaluate,
+        max_queue_len=max_queue_len,
+        show_progressbar=show_progressbar,
+        early_stop_fn=early_stop_fn,
+    )
+    _refuse_unavailable(fn, space, pass_expr_memo_ctrl, trials_save_file)
+    compiled = compile_space(space)
+    suggester = _suggester(algo, compiled)
+    given = [
+        compiled.checked(point, name=f"points_to_evaluate[{i}]")
+        for i, point in enumerate(options.points)
+    ]
+    if trials is None:
+        trials = Trials()
+    elif not isinstance(trials, Trials):
+        msg = f"trials must be Trials or SparkTrials of this package, got {trials!r}"
+        raise InvalidArgumentType(msg)
+    _run(options, compiled, suggester, given, trials)
+    if options.return_argmin:
+        return trials.argmin
+    if not any(t.state is TrialState.OK for t in trials.history):
+        return None
+    return space_eval(compiled, trials.argmin)
+
+
+def _run(
+    options: FminOptions,
+    space: Space,
+    suggester: Suggester,
+    given: Sequence[Mapping[str, Any]],
+    trials: Trials,
+) -> None:
+    with trials.running(space, options.seed) as (history, seed):
+        limits = _limits(options, trials, given)
+        done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
+        if limits.target is not None and done >= limits.target:
+            _say_complete(options, trials, history, limits.target)
+            return
+        evaluated = [dict(t.point) for t in history if t.given]
+        loop = Loop(
+            history=history,
+            limits=limits,
+            seed=seed,
+            started=time.monotonic(),
+            given=[point for point in given if point not in evaluated],
+        )
+        dispatcher = trials._dispatcher(options.max_queue_len)  # noqa: SLF001 - this package's
+        try:
+            _warn_parallelism(options, suggester, dispatcher.slots, done)
+            dispatcher.open(
+                Task(
+                    objective=options.objective,
+                    space=space,
+                    name=f"sparktrials {trials.exp_key}",
+                    adaptive=suggester.adaptive,
+                    trial_timeout=getattr(trials, "trial_timeout", None),
+                )
+            )
+            _say_resumed(options, trials, loop, done)
+            with observing(
+                options.show_progressbar,
+                verbose=options.verbose,
+                done=done,
+                total=limits.target,
+            ) as observer:
+                runner = Runner(
+                    loop=loop,
+                    suggester=suggester,
+                    dispatcher=dispatcher,
+                    store=trials.store,
+                    key=trials.exp_key,
+                    observer=observer,
+                    early_stop=_early_stop(options, trials, history),
+                    dumps=_dumps(),
+                )
+                stop = runner.run()
+        finally:
+            dispatcher.close()
+            _remember_reason(trials, loop.stop)
+    _say_stopped(options, trials, stop)
+
+
+def _refuse_unavailable(
+    fn: object, space: object, pass_expr_memo_ctrl: object, trials_save_file: object
+) -> None:
+    if trials_save_file:
+        msg = (
+            f"trials_save_file={trials_save_file!r} is not available in this version: "
+            "trials=Trials('sqlite:///runs.db') keeps the history after every trial"
+        )
+        raise InvalidArgument(msg)
+    if pass_expr_memo_ctrl or getattr(fn, "fmin_pass_expr_memo_ctrl", False):
+        msg = "pass_expr_memo_ctrl is not available in this version"
+        raise InvalidArgument(msg)
+    if isinstance(space, str):
+        msg = f"space must be a tree of hp nodes, got {space!r}; 'annotated' is not available yet"
+        raise InvalidArgument(msg)
+
+
+def _suggester(algo: object, space: Space) -> Suggester:
+    if algo is None:
+        from sparktrials.suggest import tpe  # noqa: PLC0415 - scipy, where it is used
+
+        algo = tpe.suggest
+    suggester = suggester_of(algo)
+    if not space.parameters:
+        msg = (
+            "the space has no parameter to choose: give at least one hp node, or call the "
+            "objective yourself"
+        )
+        raise EmptySpace(msg)
+    return suggester
+
+
+def _limits(
+    options: FminOptions, trials: Trials, given: Sequence[Mapping[str, Any]]
+) -> Limits:
+    timeout = _winning("timeout", getattr(trials, "timeout", None), options.timeout)
+    loss_threshold = _winning(
+        "loss_threshold", getattr(trials, "loss_threshold", None), options.loss_threshold
+    )
+    return Limits(
+        target=None if options.max_evals is None else options.max_evals + len(given),
+        timeout=timeout,
+        loss_threshold=loss_threshold,
+        max_retries=getattr(trials, "max_retries", 0),
+        catch=trials._catch_by_default if options.catch is None else options.catch,  # noqa: SLF001
+    )
+
+
+def _winning(name: str, of_trials: float | None, of_fmin: float | None) -> float | None:
+    if of_trials is not None and of_fmin is not None and of_trials != of_fmin:
+        warnings.warn(
+            f"{name}={of_trials:g} of SparkTrials is used, not {name}={of_fmin:g} of fmin",
+            stacklevel=2,
+        )
+    return of_fmin if of_trials is None else of_trials
+
+
+def _dumps() -> Callable[[object], bytes]:
+    import cloudpickle  # noqa: PLC0415 - not at import
+
+    dumps: Callable[[object], bytes] = cloudpickle.dumps
+    return dumps
+
+
+class _Ended(TrialsView):
+    """The trials that have ended, in the order in which they did: what early stopping judges."""
+
+    def __init__(self, trials: Trials, ended: list[Trial]) -> None:
+        self._all = trials
+        self._ended = ended
+        self.attachments = trials.attachments
+
+    def _rows(self) -> list[Trial]:
+        return self._ended
+
+    def _labels(self) -> list[str]:
+        return self._all._labels()  # noqa: SLF001 - the same view
+
+    def _space(self) -> Space | None:
+        return self._all._space()  # noqa: SLF001
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """Documents of the trials that have ended; one that failed has a loss of NaN."""
+        documents = super().trials
+        for document in documents:
+            document["result"].setdefault("loss", float("nan"))
+        return documents
+
+
+def _early_stop(
+    options: FminOptions, trials: Trials, history: History
+) -> Callable[[Sequence[Trial]], bool] | None:
+    function = options.early_stop_fn
+    if function is None:
+        return None
+    ended = sorted(
+        (t for t in history if t.state in (TrialState.OK, TrialState.FAILED)),
+        key=lambda t: (t.finished or 0.0, t.id),
+    )
+    view = _Ended(trials, ended)
+    args: Sequence[Any] = ()
+
+    def judge(news: Sequence[Trial]) -> bool:
+        nonlocal args
+        stop = False
+        for trial in news:
+            if trial.state is TrialState.CANCELLED:
+                continue
+            ended.append(trial)
+            stop, args = function(view, *args)
+            if stop:
+                logger.info("early_stop_fn stopped the run after trial %d", trial.id)
+                break
+        return bool(stop)
+
+    return judge
+
+
+# ---------------------------------------------------------------------- telling people
+
+
+def _warn_parallelism(
+    options: FminOptions, suggester: Suggester, slots: int, done: int
+) -> None:
+    if not suggester.adaptive or options.max_evals is None or slots < 2:  # noqa: PLR2004
+        return
+    left = options.max_evals - done
+    if left < _FEW_ROUNDS * slots:
+        warnings.warn(
+            f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "
+            f"little between them. Set parallelism to {max(1, left // _FEW_ROUNDS)} or less, or "
+            "raise max_evals",
+            stacklevel=4,
+        )
+
+
+def _say_complete(options: FminOptions, trials: Trials, history: History, target: int) -> None:
+    best = history.best
+    done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
+    found = (
+        "no trial has a loss"
+        if best is None
+        else f"best loss {best.loss:.6g} in trial {best.id} with {trials.best_params}"
+    )
+    show(
+        f"the experiment {trials.exp_key!r} in {trials.store.url} is complete: {done} of "
+        f"{target} trials, {found}. To go on: fmin(..., max_evals=N) with N > {done}; "
+        "to start anew: another exp_key, or trials.delete_all()",
+        verbose=options.verbose,
+    )
+
+
+def _say_resumed(options: FminOptions, trials: Trials, loop: Loop, done: int) -> None:
+    if not trials.store.durable or not (done or loop.interrupted):
+        return
+    running = (
+        f"; {loop.interrupted} that were running when its last driver ended run again"
+        if loop.interrupted
+        else ""
+    )
+    show(
+        f"continuing the experiment {trials.exp_key!r} in {trials.store.url}: {done} trials are "
+        f"there{running}",
+        verbose=options.verbose,
+    )
+
+
+def _say_stopped(options: FminOptions, trials: Trials, stop: Stop | None) -> None:
+    failed = [t for t in trials.history if t.failure is not None and t.failure.is_error]
+    if stop is not None:
+        show(f"stopped: {stop.reason}", verbose=options.verbose)
+    if len(failed) > 1:
+        show(
+            f"{len(failed)} of {len(trials.history)} trials failed with an error; "
+            "their tracebacks are in trials.history",
+            verbose=options.verbose,
+        )
+
+
+def _remember_reason(trials: Trials, stop: Stop | None) -> None:
+    if hasattr(trials, "_fmin_cancelled_reason"):
+        trials._fmin_cancelled_reason = None if stop is None else stop.reason  # noqa: SLF001

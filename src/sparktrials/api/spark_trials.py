@@ -1,0 +1,150 @@
+"""``SparkTrials``: a history whose trials run on Spark executors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.api.options import positive_seconds, threshold
+from sparktrials.api.trials import Trials
+from sparktrials.dispatch.spark import SparkDispatcher
+from sparktrials.dispatch.spark_session import context_of, find_context, slots_of
+from sparktrials.errors import InvalidArgument
+from sparktrials.study.trial import FailureKind, TrialState
+
+if TYPE_CHECKING:
+    from sparktrials.study.protocols import Dispatcher, Store
+
+__all__ = ["SparkTrials"]
+
+
+class SparkTrials(Trials):
+    """The history of an experiment; evaluates trials as tasks of a Spark cluster.
+
+    Parameters
+    ----------
+    parallelism
+        Trials at once; None, or what is not positive, means as many as the cluster has slots, and
+        follows it as it grows and shrinks. There is no cap.
+    timeout
+        Seconds for a whole ``fmin``; wins over ``fmin``'s own.
+    loss_threshold
+        ``fmin`` stops when the best loss is below it; wins over ``fmin``'s own.
+    spark_session
+        A ``SparkSession``; None takes the active one, or starts one.
+    resource_profile
+        A ``pyspark.resource.ResourceProfile`` for the trials' tasks.
+    store, exp_key
+        As in `Trials`.
+    trial_timeout
+        Seconds for one trial; one that takes longer is ended and counts as failed.
+    max_retries
+        How often a trial whose worker was lost is run again. With 0 no trial is ever run twice,
+        and trials don't share tasks, however short they are.
+
+    Raises
+    ------
+    SparkNotAvailable, SparkContextStopped
+        If there is no Spark to use.
+    InvalidArgument, InvalidArgumentType, StoreError
+        As in `Trials`.
+    """
+
+    asynchronous = True
+    _catch_by_default = True
+
+    def __init__(
+        self,
+        parallelism: int | None = None,
+        timeout: float | None = None,
+        loss_threshold: float | None = None,
+        spark_session: Any = None,  # noqa: ANN401 - pyspark is an extra
+        resource_profile: Any = None,  # noqa: ANN401
+        *,
+        store: str | Store | None = None,
+        exp_key: str | None = None,
+        trial_timeout: float | None = None,
+        max_retries: int = 2,
+    ) -> None:
+        self.user_specified_parallelism = _parallelism(parallelism)
+        self.timeout = positive_seconds("timeout", timeout)
+        self.loss_threshold = threshold("loss_threshold", loss_threshold)
+        self.trial_timeout = positive_seconds("trial_timeout", trial_timeout)
+        self.max_retries = _max_retries(max_retries)
+        self.resource_profile = resource_profile
+        self._spark = spark_session
+        find_context(spark_session)  # no Spark is an error now, not in fmin
+        self._fmin_cancelled_reason: str | None = None
+        super().__init__(store, exp_key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle keeps: everything but the session, which is found anew."""
+        state = super().__getstate__()
+        state["_spark"] = None
+        return state
+
+    @property
+    def parallelism(self) -> int:
+        """Trials at once: what was asked for, or the cluster's slots now."""
+        if self.user_specified_parallelism is not None:
+            return self.user_specified_parallelism
+        return slots_of(self._context(), self.resource_profile)
+
+    @property
+    def fmin_cancelled_reason(self) -> str | None:
+        """Why the last ``fmin`` ended early, or None."""
+        return self._fmin_cancelled_reason
+
+    def count_successful_trials(self) -> int:
+        """Return how many trials have a loss."""
+        return sum(t.state is TrialState.OK for t in self._rows())
+
+    def count_failed_trials(self) -> int:
+        """Return how many trials failed."""
+        return sum(t.state is TrialState.FAILED for t in self._rows())
+
+    def count_cancelled_trials(self) -> int:
+        """Return how many trials were cancelled."""
+        return sum(t.state is TrialState.CANCELLED for t in self._rows())
+
+    def count_total_trials(self) -> int:
+        """Return how many trials there are."""
+        return len(self._rows())
+
+    def count_lost_trials(self) -> int:
+        """Return how many trials failed because their worker was lost."""
+        return sum(
+            t.failure is not None and t.failure.kind is FailureKind.WORKER_LOST for t in self._rows()
+        )
+
+    def _context(self) -> Any:  # noqa: ANN401 - a SparkContext
+        return find_context(None) if self._spark is None else context_of(self._spark)
+
+    def _dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
+        return SparkDispatcher(
+            self._context(),
+            parallelism=self.user_specified_parallelism,
+            profile=self.resource_profile,
+            packing=self.max_retries > 0,
+        )
+
+
+def _parallelism(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"parallelism must be a whole number or None, got {value!r}"
+        raise InvalidArgument(msg)
+    if value <= 0:
+        warnings.warn(
+            f"parallelism={value} is not positive: using the cluster's slots instead", stacklevel=3
+        )
+        return None
+    return value
+
+
+def _max_retries(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        msg = f"max_retries must be 0 or a positive whole number, got {value!r}"
+        raise InvalidArgument(msg)
+    return value

@@ -1,0 +1,260 @@
+"""Trials as Hyperopt's users read them: documents, losses, the best; built on each read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sparktrials.api.documents import (
+    JOB_STATE_CANCEL,
+    JOB_STATE_ERROR,
+    document_of,
+    job_state_of,
+    scalar,
+)
+from sparktrials.errors import AllTrialsFailed, InvalidArgument
+from sparktrials.study.trial import Trial, TrialState
+
+if TYPE_CHECKING:
+    from sparktrials.space import Space
+
+__all__ = ["TrialsView", "all_failed"]
+
+_HIDDEN = {JOB_STATE_ERROR, JOB_STATE_CANCEL}
+
+
+def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
+    """Return the error that says that no trial has a loss, and why."""
+    ended = [t for t in trials if t.state.terminal and t.state is not TrialState.CANCELLED]
+    text = (
+        "There are no evaluation tasks, cannot return argmin of task losses."
+        if not ended
+        else f"all {len(ended)} trials failed, so there is no best one"
+    )
+    first = next((t for t in ended if t.failure is not None), None)
+    if first is not None and first.failure is not None:
+        kinds: dict[str, int] = {}
+        for trial in ended:
+            if trial.failure is not None:
+                kinds[trial.failure.type] = kinds.get(trial.failure.type, 0) + 1
+        causes = ", ".join(f"{name} ×{n}" for name, n in sorted(kinds.items(), key=lambda k: -k[1]))
+        text += (
+            f" ({causes}). There are no evaluation tasks, cannot return argmin of task losses.\n"
+            f"The first was trial {first.id} on {first.host}, point {dict(first.point)}:\n"
+            f"{first.failure}\n{first.failure.traceback}"
+        )
+    return AllTrialsFailed(text.rstrip())
+
+
+class TrialsView:
+    """What can be read of trials; subclasses say which trials those are.
+
+    Documents are new objects at each read: changing one changes nothing here.
+    """
+
+    asynchronous = False
+
+    # ------------------------------------------------------------------ what subclasses know
+
+    def _rows(self) -> list[Trial]:
+        """Return the trials by id."""
+        raise NotImplementedError
+
+    def _labels(self) -> list[str]:
+        """Return the labels of the space."""
+        raise NotImplementedError
+
+    def _space(self) -> Space | None:
+        """Return the space, if it is known."""
+        raise NotImplementedError
+
+    @property
+    def _exp_key(self) -> str | None:
+        """What documents call the experiment."""
+        return None
+
+    # ------------------------------------------------------------------ documents
+
+    def _visible(self) -> list[Trial]:
+        return [t for t in self._rows() if job_state_of(t) not in _HIDDEN]
+
+    @property
+    def _dynamic_trials(self) -> list[dict[str, Any]]:
+        """All documents, those of errors and cancelled trials too."""
+        labels = self._labels()
+        return [document_of(t, labels, self._exp_key) for t in self._rows()]
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """Documents of the trials that are new, running or done."""
+        labels = self._labels()
+        return [document_of(t, labels, self._exp_key) for t in self._visible()]
+
+    @property
+    def _trials(self) -> list[dict[str, Any]]:
+        return self.trials
+
+    def __len__(self) -> int:
+        return len(self._visible())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.trials)
+
+    @property
+    def tids(self) -> list[int]:
+        """Ids of the documents in `trials`."""
+        return [t.id for t in self._visible()]
+
+    @property
+    def specs(self) -> list[None]:
+        """``spec`` of the documents in `trials`."""
+        return [None for _ in self._visible()]
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """``result`` of the documents in `trials`."""
+        return [d["result"] for d in self.trials]
+
+    @property
+    def miscs(self) -> list[dict[str, Any]]:
+        """``misc`` of the documents in `trials`."""
+        return [d["misc"] for d in self.trials]
+
+    @property
+    def idxs(self) -> dict[str, list[int]]:
+        """``label -> ids`` of the trials in which it is active."""
+        return self.idxs_vals[0]
+
+    @property
+    def vals(self) -> dict[str, list[Any]]:
+        """``label -> raw values`` of the trials in which it is active."""
+        return self.idxs_vals[1]
+
+    @property
+    def idxs_vals(self) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
+        """Both `idxs` and `vals`."""
+        labels = self._labels()
+        idxs: dict[str, list[int]] = {label: [] for label in labels}
+        vals: dict[str, list[Any]] = {label: [] for label in labels}
+        for trial in self._visible():
+            for label, value in trial.point.items():
+                idxs[label].append(trial.id)
+                vals[label].append(scalar(value))
+        return idxs, vals
+
+    def losses(self, bandit: object | None = None) -> list[float | None]:  # noqa: ARG002 - Hyperopt's
+        """Losses of `trials`; None where there is none."""
+        return [r.get("loss") for r in self.results]
+
+    def statuses(self, bandit: object | None = None) -> list[str]:  # noqa: ARG002 - Hyperopt's
+        """Statuses of `trials`."""
+        return [r.get("status", "new") for r in self.results]
+
+    def count_by_state_synced(self, state: int | Iterable[int], trials: object = None) -> int:  # noqa: ARG002
+        """Return how many of `trials` are in a job state, or in any of several."""
+        wanted = {state} if isinstance(state, int) else set(state)
+        return sum(job_state_of(t) in wanted for t in self._visible())
+
+    def count_by_state_unsynced(self, state: int | Iterable[int]) -> int:
+        """Return how many of all trials are in a job state, or in any of several."""
+        wanted = {state} if isinstance(state, int) else set(state)
+        return sum(job_state_of(t) in wanted for t in self._rows())
+
+    # ------------------------------------------------------------------ the best
+
+    def _best(self) -> Trial:
+        ok = [t for t in self._rows() if t.state is TrialState.OK and t.loss is not None]
+        if not ok:
+            raise all_failed(self._rows())
+        return min(ok, key=lambda t: (t.loss, t.id))
+
+    @property
+    def best_trial(self) -> dict[str, Any]:
+        """Document of the trial with the lowest loss.
+
+        Raises
+        ------
+        AllTrialsFailed
+            If no trial has a loss; the message shows the first failure.
+        """
+        return document_of(self._best(), self._labels(), self._exp_key)
+
+    @property
+    def argmin(self) -> dict[str, np.float64 | np.int64]:
+        """``label -> raw value`` of the best trial; a choice is its branch index.
+
+        Raises
+        ------
+        AllTrialsFailed
+            If no trial has a loss.
+        """
+        return {label: scalar(value) for label, value in self._best().point.items()}
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """``label -> value`` of the best trial: of a choice the option, not its index.
+
+        Raises
+        ------
+        AllTrialsFailed
+            If no trial has a loss.
+        InvalidArgument
+            If the space is not known here, as in a history that was just opened: options are the
+            program's, not the history's.
+        """
+        space = self._space()
+        if space is None:
+            msg = (
+                "best_params needs the search space, which a history does not keep: call fmin "
+                "with it first, or use space_eval(space, trials.argmin)"
+            )
+            raise InvalidArgument(msg)
+        return space.values(self._best().point)
+
+    def average_best_error(self, bandit: object | None = None) -> float:  # noqa: ARG002 - Hyperopt's
+        """Return the true loss of the best trials, averaged over those that noise cannot tell apart.
+
+        Source: Bergstra et al., Hyperopt ``base.Trials.average_best_error``: each trial whose loss
+        is within its variance of the best counts, weighted by its chance to be the best.
+        """
+        rows = [
+            (
+                float(r["loss"]),
+                float(r.get("loss_variance", 0) or 0),
+                float(r.get("true_loss", r["loss"])),
+            )
+            for r in self.results
+            if r.get("status") == "ok"
+        ]
+        if not rows:
+            raise all_failed(self._rows())
+        loss, variance, true = (np.array(column) for column in zip(*rows, strict=True))
+        if not variance.any():
+            return float(true[np.argmin(loss)])
+        best = int(np.argmin(loss))
+        cutoff = loss[best] + 3 * math.sqrt(variance[best])
+        near = loss <= cutoff
+        weights = _chance_to_be_best(loss[near], np.sqrt(np.maximum(variance[near], 1e-300)))
+        return float(np.dot(true[near], weights))
+
+    def _point_of(self, trial: Mapping[str, Any] | int) -> int:
+        return trial if isinstance(trial, int) else int(trial["tid"])
+
+
+def _chance_to_be_best(mean: Any, deviation: Any) -> Any:  # noqa: ANN401 - (n,) arrays
+    """Return for each of independent normals the probability that it is the smallest.
+
+    By integration over a grid: P(i smallest) = ∫ p_i(x) ∏_{j≠i} (1 - F_j(x)) dx.
+    """
+    from scipy.special import log_ndtr  # noqa: PLC0415 - not at import
+
+    low, high = (mean - 6 * deviation).min(), (mean + 6 * deviation).max()
+    x = np.linspace(low, high, 2001)
+    z = (x[None, :] - mean[:, None]) / deviation[:, None]
+    survival = log_ndtr(-z)
+    log_p = -0.5 * z * z - np.log(deviation)[:, None]
+    weights = np.exp(log_p + survival.sum(axis=0) - survival).sum(axis=1)
+    return weights / weights.sum()

@@ -1,0 +1,79 @@
+"""Trials run one after the other in this process: for ``Trials()``, and to test one's own code."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sparktrials.dispatch.evaluation import evaluate
+from sparktrials.study.protocols import Cancelled, Event, Finished, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sparktrials.study.trial import Trial
+
+__all__ = ["InlineDispatcher"]
+
+
+class InlineDispatcher:
+    """Runs each trial when its event is waited for.
+
+    Parameters
+    ----------
+    queue_ahead
+        How many trials may be suggested before the first of them runs (Hyperopt's
+        ``max_queue_len``): more than 1 makes suggestions in batches.
+    """
+
+    slots = 1
+
+    def __init__(self, queue_ahead: int = 1) -> None:
+        self._queue: deque[Trial] = deque()
+        self._cancelled: list[Event] = []
+        self._ahead = queue_ahead
+        self._host = socket.gethostname()
+        self._task: Task | None = None
+
+    def open(self, task: Task) -> None:
+        """Take the study's task."""
+        self._task = task
+
+    def room(self) -> int:
+        """Return how many trials may be queued now: none until the queue is empty."""
+        return 0 if self._queue else self._ahead
+
+    def submit(self, trials: Sequence[Trial]) -> None:
+        """Queue trials."""
+        self._queue.extend(trials)
+
+    def events(self, timeout: float | None) -> list[Event]:  # noqa: ARG002 - it never waits
+        """Run the next trial. A running trial is not interrupted."""
+        if self._cancelled:
+            events, self._cancelled = self._cancelled, []
+            return events
+        if not self._queue or self._task is None:
+            return []
+        trial = self._queue.popleft()
+        outcome, exception = evaluate(
+            self._task.objective,
+            self._task.space,
+            trial.point,
+            trial_id=trial.id,
+            attempt=trial.attempt,
+            host=self._host,
+            let_through=(KeyboardInterrupt, SystemExit, GeneratorExit),
+        )
+        return [Finished(outcome, exception)]
+
+    def cancel(self, ids: Sequence[int]) -> None:
+        """Drop queued trials."""
+        for trial in [t for t in self._queue if t.id in set(ids)]:
+            self._queue.remove(trial)
+            self._cancelled.append(Cancelled(trial.id, trial.attempt))
+
+    def close(self) -> None:
+        """Forget the queue."""
+        self._queue.clear()
+        self._task = None

@@ -1,0 +1,96 @@
+"""How many trials go out at once, and in what packs: from measured durations, without a clock."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+__all__ = ["Pacer", "divide"]
+
+#: A trial longer than this many dispatch latencies goes out alone, when a slot is free.
+LONG_TRIAL = 40.0
+#: Trials are packed until a task takes about this long.
+TASK_TARGET_S = 0.3
+#: Most trials in a pack: where results steer the next points, and where they don't.
+MAX_PACK_ADAPTIVE = 32
+MAX_PACK = 512
+#: Where results steer the next points, at most one trial in this many is sent without knowing the
+#: result of those sent with it.
+KNOWN_PER_PENDING = 2
+_WINDOW = 64
+
+
+@dataclass(slots=True)
+class Pacer:
+    """Decides pack sizes and how many tasks are queued ahead.
+
+    Parameters
+    ----------
+    adaptive
+        Whether results steer the next points: then few are sent ahead.
+    packing
+        False sends every trial alone.
+    """
+
+    adaptive: bool = True
+    packing: bool = True
+    _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _finished: int = 0
+
+    def observe(self, durations: list[float], task_s: float, *, queued_ahead: bool) -> None:
+        """Take note of a task that ended.
+
+        Parameters
+        ----------
+        durations
+            Seconds in the objective of each of its trials.
+        task_s
+            Seconds from submission to result.
+        queued_ahead
+            Whether it waited for a slot first: then its latency says nothing.
+        """
+        self._durations.extend(durations)
+        self._finished += len(durations)
+        if not queued_ahead:
+            self._latencies.append(max(task_s - sum(durations), 0.0))
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from submission to result beyond the trials' own, typically."""
+        return median(self._latencies) if self._latencies else 0.1
+
+    @property
+    def trial_s(self) -> float | None:
+        """Seconds in the objective, typically; None while nothing is known."""
+        return median(self._durations) if self._durations else None
+
+    def tasks(self, slots: int) -> int:
+        """Return how many tasks to keep submitted on `slots`."""
+        trial_s = self.trial_s
+        if trial_s is None or trial_s > LONG_TRIAL * self.latency_s:
+            return slots
+        # Two ahead keep 8 slots busy; more only makes suggestions older (docs/decisions/0005).
+        return slots + max(2, math.ceil(slots / 4))
+
+    def pack(self, slots: int) -> int:
+        """Return how many trials to put into a task."""
+        trial_s = self.trial_s
+        if not self.packing or trial_s is None or trial_s >= TASK_TARGET_S / 2:
+            return 1
+        size = min(int(TASK_TARGET_S / max(trial_s, 1e-6)), MAX_PACK)
+        if self.adaptive:
+            known = self._finished // (KNOWN_PER_PENDING * self.tasks(slots))
+            size = min(size, MAX_PACK_ADAPTIVE, known)
+        # What is known of the duration grows with the packs: no jump on one short trial.
+        return max(1, min(size, 4 * self._finished))
+
+
+def divide(n: int, parts: int, most: int) -> list[int]:
+    """Return sizes of at most `parts` packs, as even as can be and none above `most`, for `n`."""
+    if n <= 0:
+        return []
+    count = min(n, max(parts, math.ceil(n / most)))
+    return [n // count + (1 if i < n % count else 0) for i in range(count)]

@@ -1,0 +1,137 @@
+"""What travels to executors: the study's payload once, a task function by value with each pack."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import sparktrials
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["digest_of", "make_task", "package_zip"]
+
+#: Parts of the package that executors need.
+_SHIPPED = ("space", "study", "dispatch")
+
+
+def digest_of(payload: bytes) -> str:
+    """Return the name under which executors cache a payload."""
+    return hashlib.sha256(payload).hexdigest()[:32]
+
+
+def package_zip() -> bytes:
+    """Return the part of this package that runs on executors, as an importable zip."""
+    buffer = io.BytesIO()
+    root = files("sparktrials")
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry in sorted(root.iterdir(), key=lambda e: e.name):
+            if entry.name.endswith(".py"):
+                _add(archive, entry, "sparktrials")
+            elif entry.name in _SHIPPED:
+                for module in sorted(entry.iterdir(), key=lambda e: e.name):
+                    if module.name.endswith(".py"):
+                        _add(archive, module, f"sparktrials/{entry.name}")
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, entry: Traversable, folder: str) -> None:
+    # A fixed date: the same code gives the same zip, so executors keep one copy of it.
+    info = zipfile.ZipInfo(f"{folder}/{entry.name}", date_time=(2020, 1, 1, 0, 0, 0))
+    archive.writestr(info, entry.read_bytes())
+
+
+def make_task(
+    pack: bytes,
+    study: Any,  # noqa: ANN401 - a pyspark.Broadcast
+    extras: tuple[Any, ...],
+    package_digest: str,
+) -> Callable[[Any], Iterator[bytes]]:
+    """Return the function that Spark runs as a task's one partition.
+
+    It is nested so that cloudpickle ships it by value: an executor needs no sparktrials to load
+    it. It imports everything inside, and uses what is installed there if it is this version, else
+    the zip of this one, which it puts among the application's files once per executor.
+
+    Parameters
+    ----------
+    pack
+        A pickled `worker.Pack`.
+    study
+        Broadcast of ``{"payload": bytes, "package": bytes}``.
+    extras
+        The user's own broadcasts that the objective refers to: naming them here has Spark attach
+        them to the job.
+    package_digest
+        Names the zip.
+    """
+    version = sparktrials.__version__
+
+    def run(iterator: Any) -> Iterator[bytes]:  # noqa: ANN401 - Spark's
+        attached = extras  # a closure keeps only what it names
+        for _ in iterator:  # else Spark throws this Python away after the task
+            pass
+        import pickle  # noqa: PLC0415, S403 - by value, so all imports are inside
+        import sys  # noqa: PLC0415
+
+        def ours() -> bool:
+            try:
+                found = __import__("sparktrials")
+            except ImportError:
+                return False
+            return bool(found.__version__ == version)
+
+        def use_zip() -> None:
+            import os  # noqa: PLC0415
+            import tempfile  # noqa: PLC0415
+
+            from pyspark import SparkFiles  # noqa: PLC0415
+
+            root = SparkFiles.getRootDirectory()
+            path = os.path.join(root, f"sparktrials-{package_digest}.zip")  # noqa: PTH118
+            if not os.path.exists(path):  # noqa: PTH110
+                handle, temporary = tempfile.mkstemp(dir=root)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(study.value["package"])
+                os.replace(temporary, path)  # noqa: PTH105
+            for name in [n for n in sys.modules if n.partition(".")[0] == "sparktrials"]:
+                del sys.modules[name]
+            sys.path.insert(0, path)
+
+        try:
+            from pyspark import TaskContext  # noqa: PLC0415
+
+            if not ours():
+                use_zip()
+            from sparktrials.dispatch.worker import run_pack  # noqa: PLC0415
+
+            context = TaskContext.get()
+            attempt = context.attemptNumber() if context is not None else 0
+            report = run_pack(
+                pickle.loads(pack),  # noqa: S301 - made by this function's maker
+                lambda: study.value["payload"],
+                attempt,
+            )
+        except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
+            import platform  # noqa: PLC0415
+            import socket  # noqa: PLC0415
+            import traceback  # noqa: PLC0415
+
+            report = pickle.dumps(
+                {
+                    "host": socket.gethostname(),
+                    "python": platform.python_version(),
+                    "type": type(error).__name__,
+                    "message": str(error),
+                    "traceback": traceback.format_exc(),
+                }
+            )
+        del attached
+        return iter((report,))
+
+    return run

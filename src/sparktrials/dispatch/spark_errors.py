@@ -1,0 +1,87 @@
+"""What a failed Spark job means for its trials: read off the error's text, as Spark has no codes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["JobFailure", "Verdict", "judge"]
+
+
+class Verdict(Enum):
+    """Who is to blame."""
+
+    WORKER_LOST = "the worker that ran the task is gone"
+    CANCELLED = "somebody cancelled the job"
+    ENVIRONMENT = "the executor's Python cannot run tasks"
+    STOPPED = "the SparkContext is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """A verdict with the reason in one line, and the host where Spark names it."""
+
+    verdict: Verdict
+    reason: str
+    host: str | None = None
+
+
+_ENVIRONMENT = (
+    re.compile(r"\[?PYTHON_VERSION_MISMATCH\]?[^\n]*"),
+    re.compile(r"Python in worker has different version[^\n]*"),
+    re.compile(r"Cannot run program \"[^\"]*\"[^\n]*"),
+    re.compile(r"ModuleNotFoundError: No module named '(?:pyspark|numpy|py4j)[^\n]*"),
+)
+_STOPPED = re.compile(
+    r"SparkContext was shut down|SparkContext has been shutdown|stopped SparkContext"
+    r"|Cannot call methods on a stopped|Answer from Java side is empty|Connection refused"
+    r"|Py4JNetworkError|Error while obtaining a new communication channel"
+    r"|'NoneType' object has no attribute 'sc'"
+)
+_CANCELLED = re.compile(r"SPARK_JOB_CANCELLED|cancelled part of cancelled job|cancelled as part of")
+_HOST = re.compile(r"\(TID \d+\) \((\S+) executor (\S+)\)")
+_CAUSES = (
+    (
+        re.compile(r"Python worker exited unexpectedly|Python worker process terminated"),
+        "the Python worker process ended while the trial ran: os._exit, a crash in native code, or "
+        "the kernel's out-of-memory killer",
+    ),
+    (
+        re.compile(r"ExecutorLostFailure[^\n]*?Reason: ([^\n]*)"),
+        "the executor was lost",
+    ),
+    (re.compile(r"OutOfMemoryError[^\n]*"), "the executor ran out of memory"),
+    (
+        re.compile(r"(?:bigger than|exceed\w*) spark\.driver\.maxResultSize[^\n]*"),
+        "the result was larger than spark.driver.maxResultSize",
+    ),
+)
+
+
+def judge(error: BaseException) -> JobFailure:
+    """Return what an exception from a Spark job means."""
+    text = f"{type(error).__name__}: {error}"
+    found = _HOST.search(text)
+    host = found.group(1) if found else None
+    for pattern in _ENVIRONMENT:
+        match = pattern.search(text)
+        if match:
+            return JobFailure(Verdict.ENVIRONMENT, match.group(0).strip(), host)
+    if _CANCELLED.search(text):
+        return JobFailure(Verdict.CANCELLED, "the Spark job was cancelled", host)
+    if _STOPPED.search(text):
+        return JobFailure(Verdict.STOPPED, _first_line(text), host)
+    for pattern, reason in _CAUSES:
+        match = pattern.search(text)
+        if match:
+            detail = match.group(1) if match.groups() else ""
+            return JobFailure(
+                Verdict.WORKER_LOST, f"{reason} ({detail.strip()})" if detail else reason, host
+            )
+    return JobFailure(Verdict.WORKER_LOST, f"the Spark job failed: {_first_line(text)}", host)
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:3])[:600]

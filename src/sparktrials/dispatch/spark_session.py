@@ -1,0 +1,107 @@
+"""Finding Spark: the session, its context and its slots, or a clear error."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.errors import InvalidArgumentType, SparkContextStopped, SparkNotAvailable
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+__all__ = ["context_of", "find_context", "slots_of"]
+
+
+def find_context(session: object | None) -> SparkContext:
+    """Return the SparkContext to use: of `session`, of the running one, or of a new one.
+
+    Raises
+    ------
+    SparkNotAvailable
+        If pyspark or Java is missing, Spark does not start, or the session is a Connect session.
+    SparkContextStopped
+        If its context was stopped.
+    InvalidArgumentType
+        If `session` is not a SparkSession.
+    """
+    try:
+        from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        msg = (
+            "SparkTrials needs pyspark, which is not installed: pip install 'sparktrials[spark]', "
+            "or use Trials() to evaluate in this process"
+        )
+        raise SparkNotAvailable(msg) from error
+    if session is not None:
+        return context_of(session)
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return context_of(active)
+    _ensure_java()
+    try:
+        return context_of(SparkSession.builder.getOrCreate())
+    except SparkNotAvailable:
+        raise
+    except Exception as error:
+        msg = f"Spark did not start: {type(error).__name__}: {error}"
+        raise SparkNotAvailable(msg) from error
+
+
+def context_of(session: Any) -> SparkContext:  # noqa: ANN401 - several session classes
+    """Return the session's running context.
+
+    Raises
+    ------
+    SparkNotAvailable, SparkContextStopped, InvalidArgumentType
+    """
+    if type(session).__module__.startswith("pyspark.sql.connect"):
+        msg = (
+            "this version of SparkTrials needs a classic Spark session; the one given is a Spark "
+            "Connect session, which has no SparkContext"
+        )
+        raise SparkNotAvailable(msg)
+    if not hasattr(session, "sparkContext"):
+        msg = f"spark_session must be a SparkSession, got {session!r}"
+        raise InvalidArgumentType(msg)
+    context: SparkContext = session.sparkContext
+    if is_stopped(context):
+        msg = (
+            "the SparkContext of this session was stopped; make a new session with "
+            "SparkSession.builder.getOrCreate() and a new SparkTrials"
+        )
+        raise SparkContextStopped(msg)
+    return context
+
+
+def is_stopped(context: Any) -> bool:  # noqa: ANN401 - private parts of a SparkContext
+    """Whether the context was stopped, from Python or from the JVM."""
+    if context._jsc is None:  # noqa: SLF001 - there is no public way
+        return True
+    try:
+        return bool(context._jsc.sc().isStopped())  # noqa: SLF001
+    except Exception:  # noqa: BLE001 - the JVM is gone
+        return True
+
+
+def slots_of(context: Any, profile: Any | None = None) -> int:  # noqa: ANN401
+    """Return how many trials the cluster can run at once now, at least 1.
+
+    Executors that are still to register don't count yet, so ask again later.
+    """
+    with contextlib.suppress(Exception):  # private to Spark: absent or changed in some version
+        scala = context._jsc.sc()  # noqa: SLF001
+        jvm_profile = getattr(profile, "_java_resource_profile", None)
+        if jvm_profile is None:
+            jvm_profile = scala.resourceProfileManager().defaultResourceProfile()
+        found = int(scala.maxNumConcurrentTasks(jvm_profile))
+        if found > 0:
+            return found
+    cpus = int(context.getConf().get("spark.task.cpus", "1"))
+    return max(1, int(context.defaultParallelism) // cpus)
+
+
+def _ensure_java() -> None:
+    from sparktrials.dispatch.java import ensure_java  # noqa: PLC0415 - only to start Spark
+
+    ensure_java()

@@ -1,0 +1,248 @@
+"""What runs in an executor's Python: a pack of trials, one after the other, to plain data.
+
+A task never fails for the objective's reasons: all that can go wrong comes back as an outcome, or,
+when this Python cannot run trials at all, as a complaint about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import io
+import pickle
+import platform
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.dispatch.evaluation import TrialTimeout, evaluate
+from sparktrials.study.values import split
+
+if TYPE_CHECKING:
+    from sparktrials.space import Point, Space
+    from sparktrials.study.trial import Outcome
+
+__all__ = ["Complaint", "Pack", "Report", "run_pack"]
+
+#: Largest single value that travels beside a loss, in bytes.
+VALUE_LIMIT = 32 * 2**20
+#: Seconds that Python code gets to end after its time is up, before the process is ended.
+TIMEOUT_GRACE_S = 2.0
+#: Studies whose objective a process keeps loaded.
+_CACHED_STUDIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Trials for one task, and how to run them.
+
+    Attributes
+    ----------
+    study
+        Digest of the study's payload: the cache key of the objective.
+    trials
+        ``(trial id, attempt, point)`` in order.
+    time_box_s
+        A trial is not started when this much time has passed; the first always is.
+    trial_timeout_s
+        Seconds for one trial, or None.
+    """
+
+    study: str
+    trials: tuple[tuple[int, int, Point], ...]
+    time_box_s: float
+    trial_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """This Python cannot run the study's trials."""
+
+    host: str
+    python: str
+    type: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a task brings back.
+
+    Attributes
+    ----------
+    outcomes
+        Of the trials that were run.
+    repeated
+        Spark started the task a second time, so the first worker is lost; nothing was run.
+    complaint
+        Set when the objective could not even be loaded; nothing was run.
+    """
+
+    host: str
+    outcomes: tuple[Outcome, ...] = ()
+    repeated: bool = False
+    complaint: Complaint | None = None
+
+
+@functools.lru_cache(maxsize=1)
+def _studies() -> dict[str, tuple[Callable[..., Any], Space]]:
+    """The studies that this process has loaded: digest → objective and space."""
+    return {}
+
+
+def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Space]:
+    studies = _studies()
+    if study not in studies:
+        while len(studies) >= _CACHED_STUDIES:
+            del studies[next(iter(studies))]
+        objective, space = pickle.loads(payload())  # noqa: S301 - what Spark itself does with code
+        studies[study] = (pickle.loads(objective), pickle.loads(space))  # noqa: S301
+    return studies[study]
+
+
+def run_pack(pack: Pack, payload: Callable[[], bytes], attempt_number: int) -> bytes:
+    """Run a pack and return a pickled `Report`.
+
+    Parameters
+    ----------
+    pack
+        What to run.
+    payload
+        Returns the study's payload; called when this process sees the study for the first time.
+    attempt_number
+        Spark's, 0 for the first: a task that is tried again is not run blindly.
+    """
+    host = socket.gethostname()
+    if attempt_number > 0:
+        return pickle.dumps(Report(host, repeated=True))
+    try:
+        objective, space = _load(pack.study, payload)
+    except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
+        return pickle.dumps(Report(host, complaint=complaint_of(error, host)))
+    end = time.monotonic() + pack.time_box_s
+    outcomes: list[Outcome] = []
+    for trial_id, attempt, point in pack.trials:
+        if outcomes and time.monotonic() >= end:
+            break
+        try:
+            with _deadline(pack.trial_timeout_s):
+                outcome, _ = evaluate(
+                    objective, space, point, trial_id=trial_id, attempt=attempt, host=host
+                )
+        except TrialTimeout as error:  # the alarm rang between the trial's end and its being off
+            outcome = _timed_out(error, trial_id, attempt, host)
+        outcomes.append(_travelling(outcome))
+    return pickle.dumps(Report(host, tuple(outcomes)))
+
+
+def _timed_out(error: TrialTimeout, trial_id: int, attempt: int, host: str) -> Outcome:
+    from sparktrials.dispatch.evaluation import failure_of  # noqa: PLC0415 - the rare path
+    from sparktrials.study.trial import Outcome, TrialState  # noqa: PLC0415
+
+    return Outcome(
+        trial_id=trial_id,
+        attempt=attempt,
+        state=TrialState.FAILED,
+        failure=failure_of(error),
+        host=host,
+    )
+
+
+def complaint_of(error: BaseException, host: str) -> Complaint:
+    """Describe why this Python cannot run the study."""
+    return Complaint(
+        host=host,
+        python=platform.python_version(),
+        type=type(error).__name__,
+        message=str(error),
+        traceback=traceback.format_exc()[-20_000:],
+    )
+
+
+def _travelling(outcome: Outcome) -> Outcome:
+    """Return the outcome with values that are not plain as pickles, and none too large."""
+    if not outcome.result and not outcome.attachments:
+        return outcome
+    plain, objects = split(outcome.result)
+    dropped = dict(outcome.dropped)
+    pickles: dict[str, bytes] = {}
+    for key, value in objects.items():
+        try:
+            pickles[key] = _cloudpickle()(value)
+        except Exception as error:  # noqa: BLE001 - somebody else's __reduce__
+            dropped[key] = f"cannot be pickled ({type(error).__name__}: {error})"
+    attachments = dict(outcome.attachments)
+    _drop_large(pickles, len, dropped)
+    _drop_large(attachments, len, dropped)
+    if len(plain) > 2:  # noqa: PLR2004 - more than loss and status
+        _drop_large(plain, _size, dropped)
+    return replace(
+        outcome, result=plain, objects=pickles, attachments=attachments, dropped=dropped
+    )
+
+
+def _drop_large(
+    values: dict[str, Any], size: Callable[[Any], int], dropped: dict[str, str]
+) -> None:
+    for key in [k for k, v in values.items() if size(v) > VALUE_LIMIT]:
+        n = size(values.pop(key))
+        dropped[key] = f"too large to bring back: {n:,} bytes, the limit is {VALUE_LIMIT:,}"
+
+
+def _size(value: object) -> int:
+    if isinstance(value, (int, float, bool, type(None))):
+        return 0
+    counter = io.BytesIO()
+    pickle.dump(value, counter, protocol=5)
+    return counter.tell()
+
+
+def _cloudpickle() -> Callable[[object], bytes]:
+    """Return the cloudpickle of this Python: Spark's own where there is Spark."""
+    from importlib import import_module  # noqa: PLC0415 - only objects of a user's own need it
+
+    for name in ("pyspark.cloudpickle", "cloudpickle"):
+        with contextlib.suppress(ImportError):
+            dumps: Callable[[object], bytes] = import_module(name).dumps
+            return dumps
+    return pickle.dumps
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float | None) -> Iterator[None]:
+    """End the block after `seconds`: by an exception, or, in C code that ignores it, the process."""
+    if seconds is None:
+        yield
+        return
+    in_main = threading.current_thread() is threading.main_thread()
+
+    def ring(_signal: int, _frame: object) -> None:
+        msg = f"the trial took longer than trial_timeout={seconds:g} s"
+        raise TrialTimeout(msg)
+
+    before = signal.signal(signal.SIGALRM, ring) if in_main else None
+    faulthandler.dump_traceback_later(
+        seconds + TIMEOUT_GRACE_S, exit=True, file=sys.__stderr__ or sys.stderr
+    )
+    try:
+        if in_main:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    finally:
+        if in_main:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def specs(trials: Sequence[Any]) -> tuple[tuple[int, int, Point], ...]:
+    """Return what a `Pack` carries of trials."""
+    return tuple((t.id, t.attempt, dict(t.point)) for t in trials)

@@ -1,0 +1,64 @@
+"""Where trials are kept: in memory, or in an SQLite file that outlives the process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sparktrials.errors import InvalidArgumentType
+from sparktrials.store.memory import MemoryStore
+from sparktrials.store.url import masked, parse_url
+
+if TYPE_CHECKING:
+    from sparktrials.store.sqlite import SQLiteStore
+    from sparktrials.study.protocols import Store
+
+__all__ = ["MemoryStore", "SQLiteStore", "masked", "open_store"]
+
+
+def open_store(store: str | Store) -> Store:
+    """Return the store that a URL names; a store object is returned as it is.
+
+    Parameters
+    ----------
+    store
+        ``memory:`` for a new one in memory, ``sqlite:///history.db`` for a file below the working
+        directory, ``sqlite:////data/history.db`` for an absolute path, ``sqlite:///~/history.db``
+        for one in the home directory. A file that is missing is made, with its directories, for
+        its owner only.
+
+    Raises
+    ------
+    InvalidArgument
+        If the URL is not one of these.
+    InvalidArgumentType
+        If it is neither a URL nor a store.
+    StoreCorrupt
+        If the file is damaged or no store; it is left as it is.
+    StoreVersionError
+        If a newer version of sparktrials wrote it.
+    StoreUnavailable
+        If it cannot be opened: rights, a lock, a full disk.
+    """
+    if isinstance(store, str):
+        path = parse_url(store)
+        if path is None:
+            return MemoryStore()
+        return _sqlite_store()(path)
+    if all(callable(getattr(store, name, None)) for name in ("append", "read", "acquire")):
+        return store
+    msg = f"a store must be a URL, such as 'sqlite:///history.db', or a store, got {store!r}"
+    raise InvalidArgumentType(msg)
+
+
+def _sqlite_store() -> type[SQLiteStore]:
+    # Late: trials in memory must not depend on a Python that was built with SQLite.
+    from sparktrials.store.sqlite import SQLiteStore  # noqa: PLC0415
+
+    return SQLiteStore
+
+
+def __getattr__(name: str) -> type[SQLiteStore]:
+    if name == "SQLiteStore":
+        return _sqlite_store()
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,141 @@
+"""Rows of the SQLite tables: the statements on them, and what they hold. Nothing read is trusted."""
+
+from __future__ import annotations
+
+import operator
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sparktrials.errors import InvalidTrial, StoreCorrupt
+from sparktrials.store.faults import SALVAGE
+from sparktrials.store.lease import Holder
+from sparktrials.store.records import decode_experiment, decode_trial, encode_trial
+from sparktrials.study.trial import TERMINAL
+
+if TYPE_CHECKING:
+    from sparktrials.study.protocols import Experiment
+    from sparktrials.study.trial import Trial
+
+__all__ = [
+    "PUT_ATTACHMENT",
+    "PUT_TRIAL",
+    "READ_ALL",
+    "READ_CHANGES",
+    "experiment_from",
+    "holder_of",
+    "trial_from",
+    "trial_row",
+    "whole",
+]
+
+_TERMINAL = ", ".join(f"'{state.value}'" for state in sorted(TERMINAL))  # ours, no user's text
+_TOO_LATE = f"trial.state IN ({_TERMINAL}) OR trial.attempt >"
+#: experiment, id, attempt, state, position, crc, document
+PUT_TRIAL = f"""
+    INSERT INTO trial (experiment, id, attempt, state, position, crc, document)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (experiment, id) DO UPDATE SET
+        attempt = excluded.attempt, state = excluded.state, position = excluded.position,
+        crc = excluded.crc, document = excluded.document
+    WHERE NOT ({_TOO_LATE} excluded.attempt) AND trial.document <> excluded.document"""  # noqa: S608 - our own names
+#: experiment, trial, name, sha256, content, attempt; to come before its trial is written
+PUT_ATTACHMENT = f"""
+    INSERT INTO attachment (experiment, trial, name, sha256, content)
+    SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
+        SELECT 1 FROM trial WHERE experiment = ?1 AND id = ?2 AND ({_TOO_LATE} ?6))
+    ON CONFLICT (experiment, trial, name) DO UPDATE SET
+        sha256 = excluded.sha256, content = excluded.content
+    WHERE attachment.sha256 <> excluded.sha256"""  # noqa: S608 - our own names
+#: experiment, position. The document as bytes: for its checksum, and damaged text need not be UTF-8.
+READ_ALL = """
+    SELECT id, position, crc, CAST(document AS BLOB) FROM trial
+    WHERE experiment = ? AND position > ? ORDER BY id"""
+#: The same; the plus sends SQLite to the index of positions, which is right for a few changes.
+READ_CHANGES = f"{READ_ALL[:-2]}+id"
+
+
+def trial_row(trial: Trial) -> tuple[int, int, str, int, str]:
+    """Return id, attempt, state, crc and document.
+
+    Raises
+    ------
+    InvalidTrial
+        If it holds something that JSON cannot carry.
+    """
+    document = encode_trial(trial)
+    number, attempt = operator.index(trial.id), operator.index(trial.attempt)
+    return number, attempt, trial.state.value, zlib.crc32(document.encode()), document
+
+
+def trial_from(number: object, crc: object, text: object, where: str) -> Trial:
+    """Return the trial of a row; `where` it was found is for people.
+
+    Raises
+    ------
+    StoreCorrupt
+        If it is damaged.
+    StoreVersionError
+        If a newer version of sparktrials wrote it.
+    """
+    reason: object = "its checksum differs"
+    if type(text) is bytes and zlib.crc32(text) == crc:
+        try:
+            trial = decode_trial(text.decode())
+        except (InvalidTrial, UnicodeDecodeError) as error:
+            reason = error
+        else:
+            if trial.id == number:
+                return trial
+            reason = f"it says that it is trial {trial.id}"
+    msg = f"trial {number!r} of {where} is damaged ({reason}): {SALVAGE}"
+    raise StoreCorrupt(msg)
+
+
+def experiment_from(text: object, url: str) -> Experiment:
+    """Return the experiment of a row.
+
+    Raises
+    ------
+    StoreCorrupt, StoreVersionError
+        As for `trial_from`.
+    """
+    try:
+        return decode_experiment(str(text))
+    except InvalidTrial as error:
+        msg = f"an experiment in {url} is damaged ({error}): {SALVAGE}"
+        raise StoreCorrupt(msg) from error
+
+
+def whole(row: Sequence[object] | None, url: str) -> int:
+    """Return the number that a row starts with.
+
+    Raises
+    ------
+    StoreCorrupt
+        If there is none.
+    """
+    if not row or type(row[0]) is not int:
+        msg = f"{url} has a damaged position: {SALVAGE}"
+        raise StoreCorrupt(msg)
+    return row[0]
+
+
+def holder_of(db: sqlite3.Connection, number: int, url: str) -> Holder | None:
+    """Return who drives an experiment, or None.
+
+    Raises
+    ------
+    StoreCorrupt
+        If the row is damaged.
+    """
+    query = "SELECT host, namespace, pid, started, owner FROM lease WHERE experiment = ?"
+    row = db.execute(query, (number,)).fetchone()
+    if row is None:
+        return None
+    if [type(value) for value in row] != [str, str, int, str, str]:
+        msg = f"{url} has a damaged lease: {SALVAGE}"
+        raise StoreCorrupt(msg)
+    host, namespace, pid, started, owner = row
+    return Holder(host=host, namespace=namespace, pid=pid, started=started, owner=owner)

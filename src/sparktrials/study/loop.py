@@ -1,0 +1,330 @@
+"""What a running study does next: decisions without I/O, clock or threads.
+
+`Loop` is fed events and times, and answers with changes to write and trials to submit; ``runner``
+carries them out. A change that it returns has to be recorded before the next call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
+from sparktrials.study.trial import Failure, FailureKind, Outcome, Trial, TrialState
+
+if TYPE_CHECKING:
+    from sparktrials.space import Point
+    from sparktrials.study.history import History
+
+__all__ = ["Change", "Limits", "Loop", "Plan", "Stop", "StopReason", "trial_seed"]
+
+
+class StopReason:
+    """Why a study ended before its budget was spent, for people."""
+
+    TIMEOUT = "fmin run timeout"
+    LOSS_THRESHOLD = "loss threshold reached"
+    EARLY_STOPPING = "early stopping condition"
+    USER = "fmin run cancelled by user"
+    EXHAUSTED = "the search space is exhausted"
+    ERROR = "an error ended the run"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The decision to stop, with the exception to raise, if any."""
+
+    reason: str
+    exception: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When to stop, and what a failure means.
+
+    Attributes
+    ----------
+    target
+        Trials in a terminal state but cancelled to reach, earlier runs' included; None: no limit.
+    timeout
+        Seconds for the whole run.
+    loss_threshold
+        Stop when the best loss is below it.
+    max_retries
+        How often a trial whose worker was lost is run again.
+    catch
+        Whether an objective may raise without ending the run.
+    """
+
+    target: int | None = None
+    timeout: float | None = None
+    loss_threshold: float | None = None
+    max_retries: int = 2
+    catch: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A trial's new state, with the outcome that led to it, if one did."""
+
+    trial: Trial
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now.
+
+    Attributes
+    ----------
+    again
+        Trials to submit once more; those to be recorded first are in `changes`.
+    given
+        Points of the user's to evaluate.
+    ask
+        How many points to ask the algorithm for.
+    changes
+        To record before anything is submitted.
+    """
+
+    again: tuple[Trial, ...] = ()
+    given: tuple[Point, ...] = ()
+    ask: int = 0
+    changes: tuple[Change, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.again or self.given or self.ask)
+
+
+def trial_seed(study_seed: int, trial_id: int) -> int:
+    """Return the trial's own 32-bit seed."""
+    return int(np.random.SeedSequence(study_seed, spawn_key=(trial_id, 1)).generate_state(1)[0])
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """The state of a running study.
+
+    Parameters
+    ----------
+    history
+        Read here, written by the runner.
+    limits
+        See `Limits`.
+    seed
+        The study's.
+    started
+        Monotonic time at which the run began.
+    given
+        The user's points, evaluated first.
+    """
+
+    history: History
+    limits: Limits
+    seed: int
+    started: float
+    given: Sequence[Point] = ()
+    stop: Stop | None = None
+    exhausted: bool = False
+    running: dict[int, Trial] = field(default_factory=dict)
+    _given: deque[Point] = field(default_factory=deque)
+    _again: deque[Trial] = field(default_factory=deque)
+    _next_id: int = 0
+
+    def __post_init__(self) -> None:
+        """Take up what an earlier driver left in flight."""
+        self._given.extend(self.given)
+        self._next_id = self.history.next_id
+        for trial in self.history:
+            if not trial.state.terminal:
+                self._again.append(trial)
+
+    # ------------------------------------------------------------------ what next
+
+    @property
+    def interrupted(self) -> int:
+        """How many trials wait to be run again."""
+        return len(self._again)
+
+    @property
+    def remaining(self) -> int | None:
+        """How many more trials may be started; None: no limit."""
+        if self.limits.target is None:
+            return None
+        counted = self.history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
+        waiting = sum(1 for trial in self._again if trial.id not in self.running)
+        return max(0, self.limits.target - counted - len(self.running) - waiting)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to wait for or to start."""
+        if self.stop is not None:
+            return True
+        if self.running or self._again:
+            return False
+        return self.exhausted or self.remaining == 0
+
+    def plan(self, room: int) -> Plan:
+        """Decide what to submit when the dispatcher has room for `room` trials."""
+        if self.stop is not None or room <= 0:
+            return Plan()
+        again: list[Trial] = []
+        changes: list[Change] = []
+        while self._again and len(again) < room:
+            trial = self._again.popleft()
+            if trial.id not in self.running:  # else it came back unstarted: same attempt
+                trial = replace(trial, state=TrialState.RUNNING, attempt=trial.attempt + 1)
+                changes.append(Change(trial))
+            self.running[trial.id] = trial
+            again.append(trial)
+        room -= len(again)
+        remaining = self.remaining
+        free = room if remaining is None else min(room, remaining)
+        given = tuple(self._given.popleft() for _ in range(min(free, len(self._given))))
+        ask = 0 if self.exhausted or self._given else max(0, free - len(given))
+        return Plan(tuple(again), given, ask, tuple(changes))
+
+    def admit(self, points: Sequence[Point], now: float, *, given: bool = False) -> list[Change]:
+        """Make running trials of points; `now` is wall-clock time."""
+        first = self._next_id
+        self._next_id += len(points)
+        changes = []
+        for i, point in enumerate(points):
+            trial = Trial(
+                id=first + i,
+                state=TrialState.RUNNING,
+                point=point,
+                attempt=1,
+                created=now,
+                started=now,
+                seed=trial_seed(self.seed, first + i),
+                given=given,
+            )
+            self.running[trial.id] = trial
+            changes.append(Change(trial))
+        return changes
+
+    def next_ids(self, n: int) -> range:
+        """Return the ids that the next `n` admitted points get."""
+        return range(self._next_id, self._next_id + n)
+
+    # ------------------------------------------------------------------ what happened
+
+    def handle(self, event: Event, now: float) -> list[Change]:
+        """Return the changes that follow from an event; a late or repeated one changes nothing."""
+        if isinstance(event, Crashed):
+            self.stop = self.stop or Stop(StopReason.ERROR, event.exception)
+            return []
+        if isinstance(event, Finished):
+            return self._finished(event, now)
+        trial = self.running.get(event.trial_id)
+        if trial is None or trial.attempt != event.attempt:
+            return []
+        if isinstance(event, Returned):
+            self._again.append(trial)
+            return []
+        if isinstance(event, Lost):
+            return self._lost(trial, event, now)
+        if isinstance(event, Cancelled):
+            return [self._cancelled(trial, now)]
+        return []
+
+    def _finished(self, event: Finished, now: float) -> list[Change]:
+        outcome = event.outcome
+        trial = self.running.get(outcome.trial_id)
+        if trial is None or trial.attempt != outcome.attempt:
+            return []
+        ended = self._end(
+            trial,
+            now,
+            state=outcome.state,
+            loss=outcome.loss,
+            result=outcome.result,
+            failure=outcome.failure,
+            host=outcome.host,
+            duration_s=outcome.duration_s,
+        )
+        self._maybe_raise(ended, event.exception)
+        return [Change(ended, outcome)]
+
+    def _lost(self, trial: Trial, event: Lost, now: float) -> list[Change]:
+        again = not event.timed_out and (not event.alone or trial.attempt <= self.limits.max_retries)
+        if again and self.stop is None:
+            del self.running[trial.id]
+            self._again.append(replace(trial, host=event.host))
+            return []
+        kind, name = (
+            (FailureKind.TIMEOUT, "TrialTimeout")
+            if event.timed_out
+            else (FailureKind.WORKER_LOST, "WorkerLost")
+        )
+        tries = f" (attempt {trial.attempt})" if trial.attempt > 1 else ""
+        failure = Failure(kind=kind, type=name, message=event.reason + tries)
+        ended = self._end(
+            trial, now, state=TrialState.FAILED, failure=failure, host=event.host
+        )
+        self._maybe_raise(ended, None)
+        return [Change(ended)]
+
+    def _maybe_raise(self, trial: Trial, exception: BaseException | None) -> None:
+        if trial.failure is None or not trial.failure.is_error or self.limits.catch:
+            return
+        if exception is None:
+            from sparktrials.errors import TrialFailed  # noqa: PLC0415 - the rare path
+
+            exception = TrialFailed(
+                f"trial {trial.id} failed on {trial.host}: {trial.failure}\n"
+                f"point: {dict(trial.point)}\n{trial.failure.traceback}"
+            )
+        self.stop = self.stop or Stop(StopReason.ERROR, exception)
+
+    def _cancelled(self, trial: Trial, now: float) -> Change:
+        return Change(self._end(trial, now, state=TrialState.CANCELLED))
+
+    def _end(self, trial: Trial, now: float, **fields: object) -> Trial:
+        del self.running[trial.id]
+        if any(t.id == trial.id for t in self._again):  # it had come back unstarted
+            self._again = deque(t for t in self._again if t.id != trial.id)
+        return replace(trial, finished=now, **fields)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------ stopping
+
+    def tick(self, now: float) -> None:
+        """Stop when the time is up; `now` is monotonic."""
+        if self.stop is None and self.seconds_left(now) <= 0:
+            self.stop = Stop(StopReason.TIMEOUT)
+
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds until the time-out, infinite without one."""
+        if self.limits.timeout is None:
+            return math.inf
+        return self.started + self.limits.timeout - now
+
+    def judge_best(self) -> None:
+        """Stop when the best loss is below the threshold."""
+        best, threshold = self.history.best, self.limits.loss_threshold
+        if (
+            self.stop is None
+            and threshold is not None
+            and best is not None
+            and best.loss is not None
+            and best.loss < threshold
+        ):
+            self.stop = Stop(StopReason.LOSS_THRESHOLD)
+
+    def abandon(self, now: float) -> list[Change]:
+        """Return the changes that cancel all that is still running or waiting."""
+        changes = [self._cancelled(trial, now) for trial in list(self.running.values())]
+        changes += [
+            Change(replace(trial, state=TrialState.CANCELLED, finished=now))
+            for trial in self._again
+        ]
+        self._again.clear()
+        return changes
+

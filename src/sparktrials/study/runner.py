@@ -1,0 +1,304 @@
+"""The one effectful loop: carries out what `Loop` decides on an injected store and dispatcher.
+
+The order is the promise: a trial is recorded before it is submitted, a result before it is used.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sparktrials.study.loop import Change, Loop, Stop, StopReason
+from sparktrials.study.protocols import Dispatcher, Store, SuggestContext, Suggester
+from sparktrials.study.values import split
+
+if TYPE_CHECKING:
+    from sparktrials.space import Point
+    from sparktrials.study.history import History
+    from sparktrials.study.trial import Trial
+
+__all__ = ["Clock", "Observer", "Runner", "SystemClock"]
+
+logger = logging.getLogger("sparktrials")
+
+#: Seconds that cancelled trials get to deliver a success that is on its way.
+CANCEL_GRACE_S = 1.5
+#: Seconds after which the loop looks up even when nothing happens: slots may have appeared.
+_LOOK_UP_S = 1.0
+#: Prefix of the attachments that hold a result's values that are no plain data.
+OBJECT_PREFIX = "object:"
+
+
+class Clock(Protocol):
+    """Time, for tests to replace."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+
+class Observer(Protocol):
+    """Shows people how a study goes."""
+
+    def update(self, history: History, running: int) -> None:
+        """Take note of the present state."""
+
+    def note(self, text: str) -> None:
+        """Show a message."""
+
+
+@dataclass(slots=True, eq=False)
+class Runner:
+    """Runs a study to its end.
+
+    Parameters
+    ----------
+    loop
+        Decides.
+    suggester, dispatcher, store
+        The study's neighbours; the dispatcher is open, the store acquired.
+    key
+        The experiment's name in the store.
+    observer
+        Shows.
+    early_stop
+        Called with the trials that ended, after they were recorded; True stops the run.
+    dumps
+        Pickles a result's values that are no plain data, for durable stores.
+    clock
+        Injected.
+    """
+
+    loop: Loop
+    suggester: Suggester
+    dispatcher: Dispatcher
+    store: Store
+    key: str
+    observer: Observer
+    early_stop: Callable[[Sequence[Trial]], bool] | None = None
+    dumps: Callable[[object], bytes] = pickle.dumps
+    clock: Clock = field(default_factory=SystemClock)
+    _told: set[str] = field(default_factory=set)
+
+    @property
+    def history(self) -> History:
+        """The loop's history, which this runner alone writes."""
+        return self.loop.history
+
+    def run(self) -> Stop | None:
+        """Run to the end; return why it stopped early, or None.
+
+        Raises
+        ------
+        BaseException
+            What ended the run: an objective's exception that is not to be caught, an internal
+            error, KeyboardInterrupt. All that had arrived is recorded first.
+        """
+        try:
+            self._run()
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            self.loop.stop = self.loop.stop or Stop(
+                StopReason.USER if interrupted else StopReason.ERROR, error
+            )
+            try:
+                self._wind_down()
+            except Exception:
+                logger.exception("the run could not be wound down after an error")
+            raise
+        self._wind_down()
+        stop = self.loop.stop
+        if stop is not None and stop.exception is not None:
+            raise stop.exception
+        return stop
+
+    def _run(self) -> None:
+        loop = self.loop
+        while True:
+            loop.tick(self.clock.monotonic())
+            if loop.done:
+                return
+            self._feed()
+            if loop.done:
+                return
+            left = loop.seconds_left(self.clock.monotonic())
+            # An unlimited wait would not notice new slots, nor, in a script, a signal on some
+            # platforms.
+            self._absorb(max(0.0, min(left, _LOOK_UP_S)))
+
+    def _feed(self) -> None:
+        """Submit as much as the dispatcher has room for."""
+        loop = self.loop
+        plan = loop.plan(self.dispatcher.room())
+        if not plan:
+            return
+        changes = list(plan.changes)
+        if plan.given:
+            changes += loop.admit(plan.given, self.clock.time(), given=True)
+        if plan.ask:
+            points = self._suggest(plan.ask)
+            loop.exhausted = not points
+            changes += loop.admit(points, self.clock.time())
+        self._record(changes)
+        again = {t.id for t in plan.again}
+        fresh = [c.trial for c in changes if c.trial.id not in again]
+        submitted = [*plan.again, *fresh]
+        if submitted:
+            self.dispatcher.submit(submitted)
+            self.observer.update(self.history, len(loop.running))
+
+    def _suggest(self, n: int) -> Sequence[Point]:
+        remaining = self.loop.remaining
+        context = SuggestContext(
+            seed=self.loop.seed,
+            ids=self.loop.next_ids(n),
+            parallelism=self.dispatcher.slots,
+            budget=remaining,
+        )
+        return self.suggester.suggest(self.history.space, self.history, n, context)[:n]
+
+    def _absorb(self, timeout: float) -> bool:
+        """Wait for events and record what follows from them; return whether there were any."""
+        events = self.dispatcher.events(timeout)
+        now = self.clock.time()
+        changes = [change for event in events for change in self.loop.handle(event, now)]
+        if changes:
+            self._record(changes)
+            self.loop.judge_best()
+            self.observer.update(self.history, len(self.loop.running))
+            ended = [c.trial for c in changes if c.trial.state.terminal]
+            if self.loop.stop is None and self.early_stop is not None and self.early_stop(ended):
+                self.loop.stop = Stop(StopReason.EARLY_STOPPING)
+        return bool(events)
+
+    # ------------------------------------------------------------------ recording
+
+    def _record(self, changes: Sequence[Change]) -> None:
+        if not changes:
+            return
+        kept: list[Trial] = []
+        seen: list[Trial] = []
+        attachments: dict[int, Mapping[str, bytes]] = {}
+        for change in changes:
+            stored, shown, attached = self._materialize(change)
+            kept.append(stored)
+            seen.append(shown)
+            if attached:
+                attachments[stored.id] = attached
+        self.store.append(self.key, kept, attachments)
+        for trial in seen:
+            self.history.put(trial)
+            if trial.failure is not None and trial.failure.type != "StatusFail":
+                self._tell_failure(trial)
+
+    def _materialize(self, change: Change) -> tuple[Trial, Trial, dict[str, bytes]]:
+        """Return the trial as stored and as kept in memory, and its attachments."""
+        trial, outcome = change.trial, change.outcome
+        if outcome is None or not (
+            outcome.attachments or outcome.objects or outcome.dropped or len(outcome.result) > 2  # noqa: PLR2004 - loss and status are plain
+        ):
+            return trial, trial, {}
+        for name, reason in outcome.dropped.items():
+            self._tell(f"dropped:{name}", f"the result's {name!r} was dropped: {reason}")
+        attached = dict(outcome.attachments)
+        in_memory = {k: self._loaded(k, v) for k, v in outcome.objects.items()}
+        shown = replace(
+            trial, result={**outcome.result, **in_memory}, attachments=tuple(attached)
+        )
+        if not self.store.durable:
+            return shown, shown, attached
+        plain, local_objects = split(outcome.result)
+        pickles = {**outcome.objects, **self._pickled(local_objects)}
+        for name in pickles:
+            self._tell(
+                f"object:{name}",
+                f"the result's {name!r} is not plain data: the history keeps it as the pickled "
+                f"attachment {OBJECT_PREFIX + name!r}, which is loaded only on request",
+            )
+        attached.update({OBJECT_PREFIX + name: content for name, content in pickles.items()})
+        stored = replace(trial, result=plain, attachments=tuple(attached))
+        return stored, replace(shown, attachments=tuple(attached)), attached
+
+    def _pickled(self, objects: Mapping[str, Any]) -> dict[str, bytes]:
+        pickles = {}
+        for name, value in objects.items():
+            try:
+                pickles[name] = self.dumps(value)
+            except Exception as error:  # noqa: BLE001 - somebody else's __reduce__
+                self._tell(
+                    f"dropped:{name}",
+                    f"the result's {name!r} stays in memory only: it cannot be pickled "
+                    f"({type(error).__name__}: {error})",
+                )
+        return pickles
+
+    def _loaded(self, name: str, content: bytes) -> Any:  # noqa: ANN401 - a user's object
+        try:
+            return pickle.loads(content)  # noqa: S301 - from the user's own executors, never a store
+        except Exception as error:  # noqa: BLE001 - a class that the driver has not
+            self._tell(
+                f"opaque:{name}",
+                f"the result's {name!r} stays pickled: it does not load here "
+                f"({type(error).__name__}: {error})",
+            )
+            return content
+
+    # ------------------------------------------------------------------ the end
+
+    def _wind_down(self) -> None:
+        """Cancel what runs, keep the successes that make it in time, record the rest as cancelled."""
+        loop = self.loop
+        if loop.running:
+            self.dispatcher.cancel(list(loop.running))
+            end = self.clock.monotonic() + CANCEL_GRACE_S
+            while loop.running and (left := end - self.clock.monotonic()) > 0:
+                events = self.dispatcher.events(left)
+                if not events:
+                    break
+                now = self.clock.time()
+                self._record([c for event in events for c in loop.handle(event, now)])
+        self._record(loop.abandon(self.clock.time()))
+        self.observer.update(self.history, 0)
+
+    # ------------------------------------------------------------------ telling people
+
+    def _tell(self, once: str, text: str) -> None:
+        if once not in self._told:
+            self._told.add(once)
+            self.observer.note(text)
+
+    def _tell_failure(self, trial: Trial) -> None:
+        failure = trial.failure
+        if failure is None:
+            return
+        where = f" on {trial.host}" if trial.host else ""
+        text = (
+            f"trial {trial.id} failed{where}: {failure}\n  point: {dict(trial.point)}"
+            + (f"\n{failure.traceback}" if failure.traceback else "")
+        )
+        if "failure" in self._told:
+            logger.info("%s", text)
+            return
+        self._told.add("failure")
+        self.observer.note(
+            text.rstrip() + "\n(the first failure is shown; later ones are in the history)"
+        )
+

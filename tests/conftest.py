@@ -1,0 +1,206 @@
+"""Spark for tests: a session in this process, scripts in others, a standalone cluster.
+
+One process can hold one SparkContext, so tests share the session of `spark_local`; what needs
+another deployment runs as a script of its own. Settings stand in ``conf/``, never here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+SPARK_FIXTURES = {"spark_local", "spark_script", "standalone_cluster"}
+
+# A process group that dies with its parent, even with a parent that is killed: the pipe to stdin
+# closes, `read` returns, and the shell takes the whole group down.
+_DIES_WITH_PARENT = '"$@" </dev/null & read -r _; kill -KILL 0'
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        used = SPARK_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        if used:
+            item.add_marker(pytest.mark.spark)
+        if "standalone_cluster" in used:
+            item.add_marker(pytest.mark.cluster)
+
+
+def spark_environment(conf: str, **more: str) -> dict[str, str]:
+    """Return this process's environment, with the Spark settings of ``conf/<conf>`` only."""
+    from sparktrials.dispatch.java import ensure_java
+
+    ensure_java()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SPARK_", "PYSPARK_")) and name != "MASTER"
+    }
+    environment |= {
+        "SPARK_CONF_DIR": str(CONF / conf),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT / "src"),
+        # pyspark warns about packages that it does not know; scripts' output is compared
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+    }
+    return environment | more
+
+
+@pytest.fixture(scope="session")
+def spark_local(tmp_path_factory):
+    """Return the SparkSession of this process: ``conf/local``, two slots, no retries."""
+    from pyspark.sql import SparkSession
+
+    environment = spark_environment("local")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in set(os.environ) - set(environment):
+            patch.delenv(name)
+        for name, value in environment.items():
+            if name != "PYTHONPATH":
+                patch.setenv(name, value)
+        session = SparkSession.builder.appName("sparktrials-tests").getOrCreate()
+        yield session
+        session.stop()
+
+
+@pytest.fixture
+def spark_script(tmp_path):
+    """Return a function that runs a Python script against a deployment, in a process of its own.
+
+    ``spark_script(source_or_path, *arguments, conf="local-cluster", master=None, timeout=240,
+    check=True, **environment)`` returns a ``CompletedProcess`` with text output. The script gets
+    its session with ``SparkSession.builder.getOrCreate()``; `master` is a cluster's URL.
+    """
+
+    def run(source, *arguments, conf=None, master=None, timeout=240, check=True, **environment):
+        if not isinstance(source, Path):
+            path = tmp_path / "script.py"
+            path.write_text(textwrap.dedent(source))
+            source = path
+        if master is not None:
+            environment["MASTER"] = master
+        conf = conf or ("standalone" if master else "local-cluster")
+        command = [sys.executable, str(source), *map(str, arguments)]
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=spark_environment(conf, **environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            out, err = process.communicate()
+            pytest.fail(f"no end after {timeout} s\n--- stdout\n{out}\n--- stderr\n{err}")
+        finally:
+            _kill_group(process)
+        if check and process.returncode != 0:
+            pytest.fail(f"exit {process.returncode}\n--- stdout\n{out}\n--- stderr\n{err}")
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    return run
+
+
+@dataclass(frozen=True)
+class StandaloneCluster:
+    """A running master with its workers, one core each."""
+
+    url: str
+    web_url: str
+    directory: Path
+
+    def state(self) -> dict:
+        """Return what the master's web page knows: workers, active applications."""
+        with urllib.request.urlopen(self.web_url + "/json/", timeout=5) as response:
+            return json.load(response)
+
+
+@pytest.fixture(scope="session")
+def standalone_cluster(tmp_path_factory):
+    """Return a `StandaloneCluster` of two workers on loopback, from the pyspark package."""
+    import pyspark
+
+    directory = tmp_path_factory.mktemp("standalone")
+    environment = spark_environment("standalone")
+    environment["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
+    del environment["PYTHONPATH"]  # executors have what is installed, no more
+    spark_class = environment["SPARK_HOME"] + "/bin/spark-class"
+    processes = []
+
+    def start(name, *arguments):
+        with (directory / f"{name}.log").open("w") as log:
+            processes.append(
+                subprocess.Popen(
+                    ["sh", "-c", _DIES_WITH_PARENT, "sh", spark_class, *arguments],
+                    cwd=directory,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+    port, web_port = _free_ports(2)
+    cluster = StandaloneCluster(
+        f"spark://127.0.0.1:{port}", f"http://127.0.0.1:{web_port}", directory
+    )
+    master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1"]
+    worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"]
+    worker += ["--cores", "1", "--memory", "1g"]
+    try:
+        start("master", *master, "--port", port, "--webui-port", web_port)
+        for name in ("worker1", "worker2"):
+            start(name, *worker, "--work-dir", str(directory / name), cluster.url)
+        _wait_for_workers(cluster, 2, timeout=120)
+        yield cluster
+    finally:
+        for process in processes:
+            _kill_group(process)
+            process.stdin.close()
+            process.wait()
+
+
+def _wait_for_workers(cluster, n, timeout):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # not up yet
+            if cluster.state()["aliveworkers"] == n:
+                return
+        time.sleep(0.25)
+    logs = "\n".join(f"--- {p.name}\n{p.read_text()}" for p in cluster.directory.glob("*.log"))
+    pytest.fail(f"the standalone cluster is not up after {timeout} s\n{logs}")
+
+
+def _free_ports(n):
+    sockets = [socket.socket() for _ in range(n)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [str(s.getsockname()[1]) for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def _kill_group(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
