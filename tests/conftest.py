@@ -20,14 +20,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 SPARK_FIXTURES = {"spark_local", "spark_script", "standalone_cluster"}
 
-# A process group that dies with its parent, even with a parent that is killed: the pipe to stdin
-# closes, `read` returns, and the shell takes the whole group down.
-_DIES_WITH_PARENT = '"$@" </dev/null & read -r _; kill -KILL 0'
+# Where CI is set, hypothesis loads a profile of its own: no deadlines, and nothing random.
+settings.register_profile("sparktrials", deadline=None)
+if not os.environ.get("CI"):
+    settings.load_profile("sparktrials")
+
+# A process group that dies with this process, even if that is killed: `read` returns when the other
+# end of the pipe is gone.
+_DIES_WITH_US = (
+    'exec 3<&0; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -94,24 +102,15 @@ def spark_script(tmp_path):
             environment["MASTER"] = master
         conf = conf or ("standalone" if master else "local-cluster")
         command = [sys.executable, str(source), *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=spark_environment(conf, **environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            _kill_group(process)
-            out, err = process.communicate()
-            pytest.fail(f"no end after {timeout} s\n--- stdout\n{out}\n--- stderr\n{err}")
-        finally:
-            _kill_group(process)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        where = {"cwd": tmp_path, "env": spark_environment(conf, **environment)}
+        with _running(command, **pipes, **where) as process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+                out, err = process.communicate()
+                pytest.fail(f"no end after {timeout} s\n--- stdout\n{out}\n--- stderr\n{err}")
         if check and process.returncode != 0:
             pytest.fail(f"exit {process.returncode}\n--- stdout\n{out}\n--- stderr\n{err}")
         return subprocess.CompletedProcess(command, process.returncode, out, err)
@@ -143,22 +142,6 @@ def standalone_cluster(tmp_path_factory):
     environment["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     del environment["PYTHONPATH"]  # executors have what is installed, no more
     spark_class = environment["SPARK_HOME"] + "/bin/spark-class"
-    processes = []
-
-    def start(name, *arguments):
-        with (directory / f"{name}.log").open("w") as log:
-            processes.append(
-                subprocess.Popen(
-                    ["sh", "-c", _DIES_WITH_PARENT, "sh", spark_class, *arguments],
-                    cwd=directory,
-                    env=environment,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
-
     port, web_port = _free_ports(2)
     cluster = StandaloneCluster(
         f"spark://127.0.0.1:{port}", f"http://127.0.0.1:{web_port}", directory
@@ -166,17 +149,41 @@ def standalone_cluster(tmp_path_factory):
     master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1"]
     worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"]
     worker += ["--cores", "1", "--memory", "1g"]
-    try:
+
+    with contextlib.ExitStack() as stack:
+
+        def start(name, *arguments):
+            log = stack.enter_context((directory / f"{name}.log").open("w"))
+            streams = {"stdout": log, "stderr": subprocess.STDOUT}
+            command = [spark_class, *arguments]
+            stack.enter_context(_running(command, cwd=directory, env=environment, **streams))
+
         start("master", *master, "--port", port, "--webui-port", web_port)
         for name in ("worker1", "worker2"):
             start(name, *worker, "--work-dir", str(directory / name), cluster.url)
         _wait_for_workers(cluster, 2, timeout=120)
         yield cluster
+
+
+@contextlib.contextmanager
+def _running(command, **options):
+    """Run a program in a process group of its own that ends with this block."""
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", _DIES_WITH_US, "sh", *command],
+            stdin=reading,
+            start_new_session=True,
+            **options,
+        )
     finally:
-        for process in processes:
+        os.close(reading)
+    with process:
+        try:
+            yield process
+        finally:
             _kill_group(process)
-            process.stdin.close()
-            process.wait()
+            os.close(writing)
 
 
 def _wait_for_workers(cluster, n, timeout):

@@ -17,28 +17,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from functools import partial as partial
 
-    from sparktrials import errors as errors
-    from sparktrials import errors as exceptions
-    from sparktrials import hp as hp
-    from sparktrials import scope as scope
-    from sparktrials.api.documents import JOB_STATE_CANCEL as JOB_STATE_CANCEL
-    from sparktrials.api.documents import JOB_STATE_DONE as JOB_STATE_DONE
-    from sparktrials.api.documents import JOB_STATE_ERROR as JOB_STATE_ERROR
-    from sparktrials.api.documents import JOB_STATE_NEW as JOB_STATE_NEW
-    from sparktrials.api.documents import JOB_STATE_RUNNING as JOB_STATE_RUNNING
-    from sparktrials.api.documents import JOB_STATES as JOB_STATES
+    from sparktrials import errors as errors, hp as hp, scope as scope
+    from sparktrials.api.documents import (
+        JOB_STATE_CANCEL as JOB_STATE_CANCEL,
+        JOB_STATE_DONE as JOB_STATE_DONE,
+        JOB_STATE_ERROR as JOB_STATE_ERROR,
+        JOB_STATE_NEW as JOB_STATE_NEW,
+        JOB_STATE_RUNNING as JOB_STATE_RUNNING,
+        JOB_STATES as JOB_STATES,
+    )
     from sparktrials.api.run import fmin as fmin
     from sparktrials.api.spark_trials import SparkTrials as SparkTrials
     from sparktrials.api.trials import Trials as Trials
-    from sparktrials.dispatch.evaluation import STATUS_FAIL as STATUS_FAIL
-    from sparktrials.dispatch.evaluation import STATUS_NEW as STATUS_NEW
-    from sparktrials.dispatch.evaluation import STATUS_OK as STATUS_OK
-    from sparktrials.dispatch.evaluation import STATUS_RUNNING as STATUS_RUNNING
-    from sparktrials.dispatch.evaluation import STATUS_STRINGS as STATUS_STRINGS
-    from sparktrials.dispatch.evaluation import STATUS_SUSPENDED as STATUS_SUSPENDED
+    from sparktrials.dispatch.evaluation import (
+        STATUS_FAIL as STATUS_FAIL,
+        STATUS_NEW as STATUS_NEW,
+        STATUS_OK as STATUS_OK,
+        STATUS_RUNNING as STATUS_RUNNING,
+        STATUS_STRINGS as STATUS_STRINGS,
+        STATUS_SUSPENDED as STATUS_SUSPENDED,
+    )
     from sparktrials.space import space_eval as space_eval
-    from sparktrials.suggest import random as rand
-    from sparktrials.suggest import tpe as tpe
+    from sparktrials.suggest import random, tpe as tpe
+
+    exceptions = errors
+    rand = random
 
 __version__ = "0.1.0"
 

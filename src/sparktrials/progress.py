@@ -83,7 +83,8 @@ class BarObserver:
         """Advance the bar to the number of trials that ended, and say what is best."""
         best = history.best
         failed = history.count(TrialState.FAILED)
-        text = "best loss: ?" if best is None or best.loss is None else f"best loss: {best.loss:.6g}"
+        loss = "?" if best is None else f"{best.loss:.6g}"
+        text = f"best loss: {loss}"
         if running > 1:
             text += f", running: {running}"
         if failed:
@@ -114,12 +115,12 @@ def show(text: str, *, verbose: bool) -> None:
 
 @contextlib.contextmanager
 def observing(
-    show_progressbar: bool | BarFactory, *, verbose: bool, done: int, total: int | None
+    show_progressbar: object, *, verbose: bool, done: int, total: int | None
 ) -> Iterator[BarObserver]:
     """Open the bar that `show_progressbar` asks for: True, False, or a progress callback."""
     factory: BarFactory
     if callable(show_progressbar):
-        factory = show_progressbar
+        factory = show_progressbar  # a progress callback
     else:
         factory = default_bar if show_progressbar and verbose else no_bar
     with factory(initial=done, total=total) as bar:

@@ -44,8 +44,8 @@ MAY_IMPORT = {
 #: Package that is not the standard library's: where it may be imported. numpy may be everywhere.
 THIRD_PARTY = {
     "numpy": ["*"],
-    "scipy": ["suggest/*", "space/codec.py"],
-    "cloudpickle": ["dispatch/pickling.py"],
+    "scipy": ["suggest/*", "space/codec.py", "api/view.py"],
+    "cloudpickle": ["api/run.py"],
     "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],
     "pyarrow": ["dispatch/spark*.py"],

@@ -96,6 +96,7 @@ class _Labels:
     def __init__(self) -> None:
         self.count = 0
         self.nodes: list[Any] = []
+        self.indices: list[tuple[int, Node]] = []  # with how many values they have
 
     def next(self) -> str:
         self.count += 1
@@ -115,9 +116,10 @@ def _subtree(
     kinds: tuple[str, ...],
     extreme: bool,
     switches: bool,
+    shared_indices: bool,
 ) -> Any:
     def child() -> Any:
-        return draw(_subtree(labels, depth - 1, kinds, extreme, switches))
+        return draw(_subtree(labels, depth - 1, kinds, extreme, switches, shared_indices))
 
     def children(most: int) -> list[Any]:
         return [child() for _ in range(draw(st.integers(1, most)))]
@@ -143,14 +145,25 @@ def _subtree(
         )
     elif kind == "switch":
         options = children(3)
-        node = scope.switch(hp.randint(labels.next(), len(options)), *options)
+        n = len(options)
+        known = [index for size, index in labels.indices if size <= n] if shared_indices else []
+        if known and draw(st.booleans()):
+            index = draw(st.sampled_from(known))
+        elif draw(st.booleans()) or n == 1:
+            index = hp.randint(labels.next(), n)
+        else:
+            index = hp.uniformint(labels.next(), 0, n - 1)
+        labels.indices.append((n, index))
+        if shared_indices:
+            labels.nodes.append(index)
+        node = scope.switch(index, *options)
     elif kind == "dict":
-        return {f"k{i}": value for i, value in enumerate(children(3))}
+        return {f"k{i}": value for i, value in enumerate(children(2))}
     elif kind == "expression":
         # Text and tuples do not add up: pairing them is an expression that all values allow.
         node = scope.call(_pair, child(), child())
     else:
-        found = children(3)
+        found = children(2)
         return found if kind == "list" else tuple(found)
     labels.nodes.append(node)
     return node
@@ -168,6 +181,7 @@ def trees(
     kinds: tuple[str, ...] = KINDS,
     extreme: bool = False,
     switches: bool = True,
+    shared_indices: bool = False,
 ) -> Any:
     """A user's tree: nested choices, containers, expressions, shared nodes, constants.
 
@@ -180,15 +194,18 @@ def trees(
     extreme
         Bounds near the ends of float64.
     switches
-        Also ``scope.switch`` over ``hp.randint``.
+        Also ``scope.switch`` over ``hp.randint`` and ``hp.uniformint``.
+    shared_indices
+        These may serve several switches and stand elsewhere, too. Such a tree may be refused by
+        ``compile_space``: its parameters may decide on each other.
     """
     labels = _Labels()
     first = draw(parameters(labels.next(), kinds, extreme=extreme))
     if draw(st.booleans()):  # else it stands at the root alone, always active
         labels.nodes.append(first)
     branches = [
-        draw(_subtree(labels, depth, kinds, extreme, switches))
-        for _ in range(draw(st.integers(1, 3)))
+        draw(_subtree(labels, depth, kinds, extreme, switches, shared_indices))
+        for _ in range(draw(st.integers(1, 2)))
     ]
     return {"first": first, "rest": branches}
 

@@ -95,7 +95,7 @@ def document_of(trial: Trial, labels: Sequence[str], exp_key: str | None) -> dic
 
 def scalar(value: float) -> np.float64 | np.int64:
     """Return a raw draw as the numpy scalar that Hyperopt has in its place."""
-    return np.int64(value) if isinstance(value, int) else np.float64(value)
+    return np.array(value)[()]  # type: ignore[no-any-return]  # int64 or float64 by its kind
 
 
 def _result_of(trial: Trial, state: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class FminOptions:
     early_stop_fn: Callable[..., tuple[bool, Sequence[Any]]] | None
 
     @classmethod
-    def checked(  # noqa: PLR0913 - Hyperopt's signature
+    def checked(
         cls,
         *,
         fn: object,
@@ -100,7 +100,7 @@ def positive_int(name: str, value: object) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
         msg = f"{name} must be a positive integer, got {value!r} of type {type(value).__name__}"
         raise InvalidArgument(msg)
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     if not math.isfinite(number) or number != int(number) or number < 1:
         msg = f"{name} must be a positive integer, got {value!r}"
         raise InvalidArgument(msg)
@@ -120,14 +120,14 @@ def positive_seconds(name: str, value: object) -> float | None:
     if (
         isinstance(value, (bool, np.bool_))
         or not isinstance(value, (Real, np.number))
-        or not float(value) > 0  # type: ignore[arg-type]
+        or not float(value) > 0
     ):
         msg = (
             f"The {name} argument should be None or a positive value in seconds. "
             f"Given value: {value!r}"
         )
         raise InvalidArgument(msg)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def threshold(name: str, value: object) -> float | None:
@@ -143,7 +143,7 @@ def threshold(name: str, value: object) -> float | None:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
         msg = f"The {name} argument should be None or a numeric value. Given value: {value!r}"
         raise InvalidArgument(msg)
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     if math.isnan(number):
         msg = f"The {name} argument should be None or a numeric value. Given value: {value!r}"
         raise InvalidArgument(msg)
@@ -174,7 +174,7 @@ def seed_of(rstate: object) -> int | None:
         return int(rstate.integers(2**63))
     if isinstance(rstate, np.random.RandomState):
         return int(rstate.randint(0, 2**31 - 1))
-    if isinstance(rstate, (Integral, np.integer)) and not isinstance(rstate, (bool, np.bool_)):
+    if isinstance(rstate, Integral) and type(rstate) is not bool:
         if int(rstate) < 0:
             msg = f"rstate must not be negative, got {rstate!r}"
             raise InvalidArgument(msg)

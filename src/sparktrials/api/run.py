@@ -31,23 +31,23 @@ logger = logging.getLogger("sparktrials")
 _FEW_ROUNDS = 4
 
 
-def fmin(  # noqa: PLR0913 - Hyperopt's signature
+def fmin(  # noqa: PLR0917 - Hyperopt's signature
     fn: Callable[..., Any],
     space: Any,  # noqa: ANN401 - any tree
     algo: Any = None,  # noqa: ANN401 - an algorithm, maybe in a partial
     max_evals: int | None = None,
     timeout: float | None = None,
     loss_threshold: float | None = None,
-    trials: Trials | None = None,
+    trials: Any = None,  # noqa: ANN401 - checked below
     rstate: Any = None,  # noqa: ANN401 - int, Generator or RandomState
-    allow_trials_fmin: bool = True,  # noqa: ARG001 - Hyperopt's; all trials take one path here
-    pass_expr_memo_ctrl: bool | None = None,
-    catch_eval_exceptions: bool | None = None,
-    verbose: bool = True,
-    return_argmin: bool = True,
+    allow_trials_fmin: bool = True,  # noqa: ARG001, FBT001, FBT002 - Hyperopt's
+    pass_expr_memo_ctrl: bool | None = None,  # noqa: FBT001
+    catch_eval_exceptions: bool | None = None,  # noqa: FBT001
+    verbose: bool = True,  # noqa: FBT001, FBT002
+    return_argmin: bool = True,  # noqa: FBT001, FBT002
     points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
     max_queue_len: int = 1,
-    show_progressbar: Any = True,  # noqa: ANN401 - bool or a progress callback
+    show_progressbar: Any = True,  # noqa: ANN401, FBT002 - or a progress callback
     early_stop_fn: Callable[..., Any] | None = None,
     trials_save_file: str = "",
 ) -> Any:  # noqa: ANN401 - see Returns
@@ -133,7 +133,7 @@ def fmin(  # noqa: PLR0913 - Hyperopt's signature
     ]
     if trials is None:
         trials = Trials()
-    elif not isinstance(trials, Trials):
+    if not isinstance(trials, Trials):
         msg = f"trials must be Trials or SparkTrials of this package, got {trials!r}"
         raise InvalidArgumentType(msg)
     _run(options, compiled, suggester, given, trials)
@@ -233,9 +233,7 @@ def _suggester(algo: object, space: Space) -> Suggester:
     return suggester
 
 
-def _limits(
-    options: FminOptions, trials: Trials, given: Sequence[Mapping[str, Any]]
-) -> Limits:
+def _limits(options: FminOptions, trials: Trials, given: Sequence[Mapping[str, Any]]) -> Limits:
     timeout = _winning("timeout", getattr(trials, "timeout", None), options.timeout)
     loss_threshold = _winning(
         "loss_threshold", getattr(trials, "loss_threshold", None), options.loss_threshold
@@ -323,9 +321,7 @@ def _early_stop(
 # ---------------------------------------------------------------------- telling people
 
 
-def _warn_parallelism(
-    options: FminOptions, suggester: Suggester, slots: int, done: int
-) -> None:
+def _warn_parallelism(options: FminOptions, suggester: Suggester, slots: int, done: int) -> None:
     if not suggester.adaptive or options.max_evals is None or slots < 2:  # noqa: PLR2004
         return
     left = options.max_evals - done

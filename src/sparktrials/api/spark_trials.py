@@ -114,7 +114,8 @@ class SparkTrials(Trials):
     def count_lost_trials(self) -> int:
         """Return how many trials failed because their worker was lost."""
         return sum(
-            t.failure is not None and t.failure.kind is FailureKind.WORKER_LOST for t in self._rows()
+            t.failure is not None and t.failure.kind is FailureKind.WORKER_LOST
+            for t in self._rows()
         )
 
     def _context(self) -> Any:  # noqa: ANN401 - a SparkContext

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.view import TrialsView
@@ -49,7 +49,10 @@ class Trials(TrialsView):
     _catch_by_default = False
 
     def __init__(
-        self, store: str | Store | None = None, exp_key: str | None = None, refresh: bool = True
+        self,
+        store: str | Store | None = None,
+        exp_key: str | None = None,
+        refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
     ) -> None:
         if isinstance(store, str) and ":" not in store:
             if exp_key is not None:
@@ -75,7 +78,8 @@ class Trials(TrialsView):
     def __repr__(self) -> str:
         """Return where it is and how many trials it has."""
         return (
-            f"<{type(self).__name__} {self._key!r} in {self._store.url}: {len(self._rows())} trials>"
+            f"<{type(self).__name__} {self._key!r} in {self._store.url}: "
+            f"{len(self._rows())} trials>"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -180,7 +184,14 @@ class Trials(TrialsView):
         """Return where trials run; ``fmin`` closes it."""
         return InlineDispatcher(max_queue_len)
 
-    def fmin(self, fn: Any, space: Any, algo: Any = None, max_evals: Any = None, **kwargs: Any) -> Any:  # noqa: ANN401
+    def fmin(
+        self,
+        fn: Callable[..., Any],
+        space: object,
+        algo: object = None,
+        max_evals: int | None = None,
+        **kwargs: Any,  # noqa: ANN401 - as fmin's
+    ) -> Any:  # noqa: ANN401
         """Call ``fmin`` with these trials."""
         from sparktrials.api.run import fmin  # noqa: PLC0415 - it makes Trials
 

@@ -40,7 +40,9 @@ def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
         for trial in ended:
             if trial.failure is not None:
                 kinds[trial.failure.type] = kinds.get(trial.failure.type, 0) + 1
-        causes = ", ".join(f"{name} ×{n}" for name, n in sorted(kinds.items(), key=lambda k: -k[1]))
+        causes = ", ".join(
+            f"{name} x {n}" for name, n in sorted(kinds.items(), key=lambda k: -k[1])
+        )
         text += (
             f" ({causes}). There are no evaluation tasks, cannot return argmin of task losses.\n"
             f"The first was trial {first.id} on {first.host}, point {dict(first.point)}:\n"
@@ -215,7 +217,7 @@ class TrialsView:
         return space.values(self._best().point)
 
     def average_best_error(self, bandit: object | None = None) -> float:  # noqa: ARG002 - Hyperopt's
-        """Return the true loss of the best trials, averaged over those that noise cannot tell apart.
+        """Return the true loss averaged over the trials that noise cannot tell from the best.
 
         Source: Bergstra et al., Hyperopt ``base.Trials.average_best_error``: each trial whose loss
         is within its variance of the best counts, weighted by its chance to be the best.

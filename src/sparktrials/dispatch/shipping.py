@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sparktrials
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+    from importlib.abc import Traversable
 
 __all__ = ["digest_of", "make_task", "package_zip"]
 
@@ -76,7 +76,7 @@ def make_task(
         attached = extras  # a closure keeps only what it names
         for _ in iterator:  # else Spark throws this Python away after the task
             pass
-        import pickle  # noqa: PLC0415, S403 - by value, so all imports are inside
+        import pickle  # noqa: PLC0415 - by value, so all imports are inside
         import sys  # noqa: PLC0415
 
         def ours() -> bool:

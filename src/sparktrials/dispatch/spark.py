@@ -295,10 +295,6 @@ class SparkDispatcher:
                 job.tag = None
             end.seconds = time.monotonic() - job.submitted
             self._ends.put(end)
-        with contextlib.suppress(Exception):  # free this thread's connection to the JVM
-            from pyspark import InheritableThread  # noqa: PLC0415
-
-            InheritableThread._clean_py4j_conn_for_current_thread()  # noqa: SLF001
 
     def _prepare_thread(self, shipment: _Shipment, tag: str) -> None:
         # Job group, scheduler pool and tags of the caller hold for the trials too; each thread
@@ -350,9 +346,7 @@ class SparkDispatcher:
             _TIMEOUT_REASON.format(limit) if timed_out and limit is not None else failure.reason
         )
         return [
-            Lost(
-                t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out
-            )
+            Lost(t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out)
             for t in job.trials
         ]
 
@@ -364,7 +358,7 @@ class SparkDispatcher:
             found = report.complaint
             failure = JobFailure(
                 Verdict.ENVIRONMENT,
-                f"Python {found.python} on {found.host} cannot load the objective: {found.type}: "
+                f"its Python {found.python} failed before the first trial with {found.type}: "
                 f"{found.message}\n{found.traceback}",
                 found.host,
             )
@@ -378,14 +372,15 @@ class SparkDispatcher:
             )
             return self._lost(job, failure, end.seconds)
         self._succeeded = True
-        done = {outcome.trial_id for outcome in report.outcomes}
+        outcomes = [pickle.loads(o) for o in report.outcomes]  # noqa: S301 - as above
+        done = {outcome.trial_id for outcome in outcomes}
         self._pacer.observe(
-            [o.duration_s or 0.0 for o in report.outcomes],
+            [o.duration_s or 0.0 for o in outcomes],
             end.seconds,
             queued_ahead=job.queued_ahead,
         )
         return [
-            *(Finished(outcome) for outcome in report.outcomes),
+            *(Finished(outcome) for outcome in outcomes),
             *(Returned(t.id, t.attempt) for t in job.trials if t.id not in done),
         ]
 

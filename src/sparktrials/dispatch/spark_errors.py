@@ -1,4 +1,4 @@
-"""What a failed Spark job means for its trials: read off the error's text, as Spark has no codes."""
+"""What a failed Spark job means for its trials, read off the error's text: Spark has no codes."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ _STOPPED = re.compile(
 _CANCELLED = re.compile(r"SPARK_JOB_CANCELLED|cancelled part of cancelled job|cancelled as part of")
 _HOST = re.compile(r"\(TID \d+\) \((\S+) executor (\S+)\)")
 _CAUSES = (
-    (
+    (  # the first that matches counts
         re.compile(r"Python worker exited unexpectedly|Python worker process terminated"),
-        "the Python worker process ended while the trial ran: os._exit, a crash in native code, or "
-        "the kernel's out-of-memory killer",
+        (
+            "the Python worker process ended while the trial ran: os._exit, a crash in native "
+            "code, or the kernel's out-of-memory killer"
+        ),
     ),
     (
         re.compile(r"ExecutorLostFailure[^\n]*?Reason: ([^\n]*)"),

@@ -63,7 +63,7 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """This Python cannot run the study's trials."""
+    """Says that a Python cannot run the study's trials, and why."""
 
     host: str
     python: str
@@ -79,7 +79,7 @@ class Report:
     Attributes
     ----------
     outcomes
-        Of the trials that were run.
+        Of the trials that were run, each pickled.
     repeated
         Spark started the task a second time, so the first worker is lost; nothing was run.
     complaint
@@ -87,7 +87,7 @@ class Report:
     """
 
     host: str
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[bytes, ...] = ()
     repeated: bool = False
     complaint: Complaint | None = None
 
@@ -128,7 +128,7 @@ def run_pack(pack: Pack, payload: Callable[[], bytes], attempt_number: int) -> b
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
         return pickle.dumps(Report(host, complaint=complaint_of(error, host)))
     end = time.monotonic() + pack.time_box_s
-    outcomes: list[Outcome] = []
+    outcomes: list[bytes] = []
     for trial_id, attempt, point in pack.trials:
         if outcomes and time.monotonic() >= end:
             break
@@ -139,7 +139,7 @@ def run_pack(pack: Pack, payload: Callable[[], bytes], attempt_number: int) -> b
                 )
         except TrialTimeout as error:  # the alarm rang between the trial's end and its being off
             outcome = _timed_out(error, trial_id, attempt, host)
-        outcomes.append(_travelling(outcome))
+        outcomes.append(_packed(outcome))
     return pickle.dumps(Report(host, tuple(outcomes)))
 
 
@@ -167,6 +167,19 @@ def complaint_of(error: BaseException, host: str) -> Complaint:
     )
 
 
+def _packed(outcome: Outcome) -> bytes:
+    """Pickle an outcome, at the worst without what the objective returned beside the loss."""
+    try:
+        return pickle.dumps(_travelling(outcome))
+    except Exception as error:  # noqa: BLE001 - a value that only looks plain; the trial has ended
+        reason = f"cannot be brought back ({type(error).__name__}: {error})"
+        kept = {k: outcome.result[k] for k in ("status",) if k in outcome.result}
+        if outcome.loss is not None:
+            kept["loss"] = outcome.loss
+        dropped = {**outcome.dropped, "all other values": reason}
+        return pickle.dumps(replace(outcome, result=kept, attachments={}, dropped=dropped))
+
+
 def _travelling(outcome: Outcome) -> Outcome:
     """Return the outcome with values that are not plain as pickles, and none too large."""
     if not outcome.result and not outcome.attachments:
@@ -184,9 +197,7 @@ def _travelling(outcome: Outcome) -> Outcome:
     _drop_large(attachments, len, dropped)
     if len(plain) > 2:  # noqa: PLR2004 - more than loss and status
         _drop_large(plain, _size, dropped)
-    return replace(
-        outcome, result=plain, objects=pickles, attachments=attachments, dropped=dropped
-    )
+    return replace(outcome, result=plain, objects=pickles, attachments=attachments, dropped=dropped)
 
 
 def _drop_large(
@@ -218,7 +229,7 @@ def _cloudpickle() -> Callable[[object], bytes]:
 
 @contextlib.contextmanager
 def _deadline(seconds: float | None) -> Iterator[None]:
-    """End the block after `seconds`: by an exception, or, in C code that ignores it, the process."""
+    """End the block after `seconds`: by an exception, or the process where C code ignores it."""
     if seconds is None:
         yield
         return

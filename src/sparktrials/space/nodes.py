@@ -247,8 +247,18 @@ class Call(Node):
     kwargs: tuple[tuple[str, Node], ...] = ()
 
     def __repr__(self) -> str:
+        if self.function is _invoke:
+            return f"{_brief(self.args[0])}(...)"
         name = getattr(self.function, "__name__", repr(self.function))
-        return f"{name}(...)"
+        named = [f"{key}={_brief(value)}" for key, value in self.kwargs]
+        return f"{name}({', '.join([*map(_brief, self.args), *named])})"
+
+
+def _brief(node: Node) -> str:
+    """Return an operand in a few words: expressions in expressions may go on for thousands."""
+    if isinstance(node, Draw):
+        return repr(node.label)
+    return "..." if isinstance(node, Call) else repr(node)
 
 
 def _invoke(function: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:  # noqa: ANN401

@@ -52,6 +52,9 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
 
 def _inspect(path: Path) -> bool:
     """Return whether the file is as long as its header says."""
+    if not path.is_file():
+        msg = "it is not a file" if path.exists() else "it is not there"
+        raise OSError(msg)
     for _ in range(_POLLS):
         # Empty for a moment where another process makes it on a file system without hard links.
         if path.stat().st_size:

@@ -1,4 +1,7 @@
-"""Rows of the SQLite tables: the statements on them, and what they hold. Nothing read is trusted."""
+"""Rows of the SQLite tables: the statements on them, and what they hold.
+
+Nothing that is read is trusted.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,14 @@ PUT_ATTACHMENT = f"""
     ON CONFLICT (experiment, trial, name) DO UPDATE SET
         sha256 = excluded.sha256, content = excluded.content
     WHERE attachment.sha256 <> excluded.sha256"""  # noqa: S608 - our own names
-#: experiment, position. The document as bytes: for its checksum, and damaged text need not be UTF-8.
-READ_ALL = """
+# The document as bytes: for its checksum, and because damaged text need not be UTF-8.
+_READ = """
     SELECT id, position, crc, CAST(document AS BLOB) FROM trial
-    WHERE experiment = ? AND position > ? ORDER BY id"""
+    WHERE experiment = ? AND position > ? ORDER BY """
+#: experiment, position
+READ_ALL = _READ + "id"
 #: The same; the plus sends SQLite to the index of positions, which is right for a few changes.
-READ_CHANGES = f"{READ_ALL[:-2]}+id"
+READ_CHANGES = _READ + "+id"
 
 
 def trial_row(trial: Trial) -> tuple[int, int, str, int, str]:

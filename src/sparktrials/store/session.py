@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from sparktrials.errors import StoreError
+from sparktrials.errors import StoreError, StoreUnavailable
 from sparktrials.store.faults import is_busy, translated
 from sparktrials.store.files import open_file
 
@@ -24,6 +24,7 @@ __all__ = ["Session"]
 
 _T = TypeVar("_T")
 _TRIES = 3
+_WRITE = "BEGIN IMMEDIATE"
 
 
 class Session:
@@ -48,6 +49,7 @@ class Session:
         self.owner = uuid.uuid4().hex
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._inherited: tuple[sqlite3.Connection | None, ...] = ()
         self._closed = False
         if hasattr(os, "register_at_fork"):
@@ -86,7 +88,7 @@ class Session:
         StoreError
             As `read` does; then nothing was done.
         """
-        return self._transact("BEGIN IMMEDIATE", work, make=False)
+        return self._transact(_WRITE, work, make=False)
 
     def _transact(self, begin: str, work: Callable[[sqlite3.Connection], _T], *, make: bool) -> _T:
         with self._lock:
@@ -106,7 +108,14 @@ class Session:
             # SQLite waits by itself where waiting cannot end in a deadlock, else we try again.
             wait_s = self.timeout_s / _TRIES
             self._connection = open_file(self.path, make=make, timeout_s=wait_s)
+            self._identity = _identity(self.path)
         db = self._connection
+        if begin == _WRITE and _identity(self.path) != self._identity:
+            msg = (
+                f"{self.path} was removed or replaced while it was open, and what is written now "
+                "would be lost: put it back, or open the store again"
+            )
+            raise StoreUnavailable(msg)
         try:
             if db.in_transaction:  # interrupted twice
                 db.execute("ROLLBACK")
@@ -153,6 +162,14 @@ class Session:
         self._connection = None
         self._lock = threading.RLock()
         self.owner = uuid.uuid4().hex
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _call(this: weakref.ref[Session], method: Callable[[Session], None]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
+from sparktrials.study.protocols import Crashed, Event, Finished, Lost, Returned
 from sparktrials.study.trial import Failure, FailureKind, Outcome, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -231,9 +231,7 @@ class Loop:
             return []
         if isinstance(event, Lost):
             return self._lost(trial, event, now)
-        if isinstance(event, Cancelled):
-            return [self._cancelled(trial, now)]
-        return []
+        return [self._cancelled(trial, now)]
 
     def _finished(self, event: Finished, now: float) -> list[Change]:
         outcome = event.outcome
@@ -254,7 +252,8 @@ class Loop:
         return [Change(ended, outcome)]
 
     def _lost(self, trial: Trial, event: Lost, now: float) -> list[Change]:
-        again = not event.timed_out and (not event.alone or trial.attempt <= self.limits.max_retries)
+        left = trial.attempt <= self.limits.max_retries
+        again = not event.timed_out and (left or not event.alone)
         if again and self.stop is None:
             del self.running[trial.id]
             self._again.append(replace(trial, host=event.host))
@@ -266,9 +265,7 @@ class Loop:
         )
         tries = f" (attempt {trial.attempt})" if trial.attempt > 1 else ""
         failure = Failure(kind=kind, type=name, message=event.reason + tries)
-        ended = self._end(
-            trial, now, state=TrialState.FAILED, failure=failure, host=event.host
-        )
+        ended = self._end(trial, now, state=TrialState.FAILED, failure=failure, host=event.host)
         self._maybe_raise(ended, None)
         return [Change(ended)]
 
@@ -327,4 +324,3 @@ class Loop:
         ]
         self._again.clear()
         return changes
-

@@ -62,8 +62,9 @@ class SuggestContext:
 class Suggester(Protocol):
     """An optimizer: arrays in, points out; no I/O, no clock, no state but caches of the history."""
 
-    #: False when points do not depend on results (random search): any number may be drawn ahead.
-    adaptive: bool
+    @property
+    def adaptive(self) -> bool:
+        """False when points don't depend on results: then any number may be drawn ahead."""
 
     def suggest(
         self, space: Space, history: History, n: int, context: SuggestContext

@@ -19,7 +19,7 @@ from sparktrials.study.values import split
 if TYPE_CHECKING:
     from sparktrials.space import Point
     from sparktrials.study.history import History
-    from sparktrials.study.trial import Trial
+    from sparktrials.study.trial import Outcome, Trial
 
 __all__ = ["Clock", "Observer", "Runner", "SystemClock"]
 
@@ -175,8 +175,8 @@ class Runner:
         )
         return self.suggester.suggest(self.history.space, self.history, n, context)[:n]
 
-    def _absorb(self, timeout: float) -> bool:
-        """Wait for events and record what follows from them; return whether there were any."""
+    def _absorb(self, timeout: float) -> None:
+        """Wait for events and record what follows from them."""
         events = self.dispatcher.events(timeout)
         now = self.clock.time()
         changes = [change for event in events for change in self.loop.handle(event, now)]
@@ -187,7 +187,6 @@ class Runner:
             ended = [c.trial for c in changes if c.trial.state.terminal]
             if self.loop.stop is None and self.early_stop is not None and self.early_stop(ended):
                 self.loop.stop = Stop(StopReason.EARLY_STOPPING)
-        return bool(events)
 
     # ------------------------------------------------------------------ recording
 
@@ -212,17 +211,13 @@ class Runner:
     def _materialize(self, change: Change) -> tuple[Trial, Trial, dict[str, bytes]]:
         """Return the trial as stored and as kept in memory, and its attachments."""
         trial, outcome = change.trial, change.outcome
-        if outcome is None or not (
-            outcome.attachments or outcome.objects or outcome.dropped or len(outcome.result) > 2  # noqa: PLR2004 - loss and status are plain
-        ):
+        if outcome is None or _is_bare(outcome):
             return trial, trial, {}
         for name, reason in outcome.dropped.items():
             self._tell(f"dropped:{name}", f"the result's {name!r} was dropped: {reason}")
         attached = dict(outcome.attachments)
         in_memory = {k: self._loaded(k, v) for k, v in outcome.objects.items()}
-        shown = replace(
-            trial, result={**outcome.result, **in_memory}, attachments=tuple(attached)
-        )
+        shown = replace(trial, result={**outcome.result, **in_memory}, attachments=tuple(attached))
         if not self.store.durable:
             return shown, shown, attached
         plain, local_objects = split(outcome.result)
@@ -264,19 +259,26 @@ class Runner:
     # ------------------------------------------------------------------ the end
 
     def _wind_down(self) -> None:
-        """Cancel what runs, keep the successes that make it in time, record the rest as cancelled."""
+        """Cancel what runs, keep successes that make it in time, record the rest as cancelled."""
         loop = self.loop
-        if loop.running:
-            self.dispatcher.cancel(list(loop.running))
-            end = self.clock.monotonic() + CANCEL_GRACE_S
-            while loop.running and (left := end - self.clock.monotonic()) > 0:
-                events = self.dispatcher.events(left)
-                if not events:
-                    break
-                now = self.clock.time()
-                self._record([c for event in events for c in loop.handle(event, now)])
-        self._record(loop.abandon(self.clock.time()))
+        try:
+            self._drain()
+        finally:
+            self._record(loop.abandon(self.clock.time()))
         self.observer.update(self.history, 0)
+
+    def _drain(self) -> None:
+        loop = self.loop
+        if not loop.running:
+            return
+        self.dispatcher.cancel(list(loop.running))
+        end = self.clock.monotonic() + CANCEL_GRACE_S
+        while loop.running and (left := end - self.clock.monotonic()) > 0:
+            events = self.dispatcher.events(left)
+            if not events:
+                return
+            now = self.clock.time()
+            self._record([c for event in events for c in loop.handle(event, now)])
 
     # ------------------------------------------------------------------ telling people
 
@@ -290,9 +292,8 @@ class Runner:
         if failure is None:
             return
         where = f" on {trial.host}" if trial.host else ""
-        text = (
-            f"trial {trial.id} failed{where}: {failure}\n  point: {dict(trial.point)}"
-            + (f"\n{failure.traceback}" if failure.traceback else "")
+        text = f"trial {trial.id} failed{where}: {failure}\n  point: {dict(trial.point)}" + (
+            f"\n{failure.traceback}" if failure.traceback else ""
         )
         if "failure" in self._told:
             logger.info("%s", text)
@@ -302,3 +303,9 @@ class Runner:
             text.rstrip() + "\n(the first failure is shown; later ones are in the history)"
         )
 
+
+def _is_bare(outcome: Outcome) -> bool:
+    """Whether an outcome has no more than loss and status to keep, as most have."""
+    return not (outcome.attachments or outcome.objects or outcome.dropped) and (
+        outcome.result.keys() <= {"loss", "status"}
+    )

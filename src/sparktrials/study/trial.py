@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparktrials.space import Point
 
 __all__ = ["TERMINAL", "Failure", "FailureKind", "Outcome", "Trial", "TrialState"]
-
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class TrialState(str, Enum):
@@ -39,9 +36,7 @@ class TrialState(str, Enum):
 
 
 #: States that a trial never leaves.
-TERMINAL = frozenset(
-    {TrialState.OK, TrialState.FAILED, TrialState.CANCELLED, TrialState.PRUNED}
-)
+TERMINAL = frozenset({TrialState.OK, TrialState.FAILED, TrialState.CANCELLED, TrialState.PRUNED})
 
 
 class FailureKind(str, Enum):
@@ -130,7 +125,7 @@ class Trial:
     state: TrialState
     point: Point
     loss: float | None = None
-    result: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    result: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     attempt: int = 0
     host: str | None = None
@@ -169,10 +164,10 @@ class Outcome:
     attempt: int
     state: TrialState
     loss: float | None = None
-    result: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    result: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
-    attachments: Mapping[str, bytes] = field(default_factory=lambda: _EMPTY)
-    objects: Mapping[str, bytes] = field(default_factory=lambda: _EMPTY)
-    dropped: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+    objects: Mapping[str, bytes] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
     host: str | None = None
     duration_s: float | None = None

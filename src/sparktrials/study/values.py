@@ -172,7 +172,7 @@ def tagged(value: Any) -> Any:  # noqa: ANN401, PLR0911 - one branch per kind
     if kind is bytes:
         return _tag("bytes", base64.b64encode(value).decode())
     if kind is dt.datetime:
-        fold = [1] if value.fold and value.tzinfo is None else []
+        fold = [1] if value.fold else []
         return _tag("datetime", value.isoformat(), *fold)
     if kind is dt.date:
         return _tag("date", value.isoformat())
@@ -181,6 +181,10 @@ def tagged(value: Any) -> Any:  # noqa: ANN401, PLR0911 - one branch per kind
     if kind is np.ndarray and value.dtype.kind in _NUMERIC:
         data = base64.b64encode(value.tobytes()).decode()
         return _tag("array", value.dtype.str, list(value.shape), data)
+    if kind is np.str_:  # unlike an item of an array, it keeps zeros at its end
+        return _tag("str_", str(value))
+    if kind is np.bytes_:
+        return _tag("bytes_", base64.b64encode(value).decode())
     if isinstance(value, np.generic) and value.dtype.kind in _NUMERIC:
         return _tag("scalar", value.dtype.str, base64.b64encode(value.tobytes()).decode())
     msg = f"not a plain value: something of type {kind.__module__}.{kind.__qualname__}"
@@ -255,12 +259,16 @@ def _array(dtype: str, shape: list[int], data: str) -> np.ndarray[Any, Any]:
 
 
 def _scalar(dtype: str, data: str) -> np.generic:
-    kind = _kind(dtype)
-    if not kind.itemsize and not data:  # the empty text, of which numpy makes no array
-        empty: np.generic = kind.type()
-        return empty
     scalar: np.generic = _array(dtype, [1], data)[0]
     return scalar
+
+
+def _str(text: object) -> np.str_:
+    if type(text) is not str:
+        msg = f"text was expected, got {type(text).__name__}"
+        raise ValueError(msg)
+    made: np.str_ = np.str_(text)
+    return made
 
 
 _DECODERS: Mapping[str, Any] = {
@@ -273,4 +281,6 @@ _DECODERS: Mapping[str, Any] = {
     "timedelta": dt.timedelta,
     "array": _array,
     "scalar": _scalar,
+    "str_": _str,
+    "bytes_": lambda data: np.bytes_(_bytes(data)),
 }

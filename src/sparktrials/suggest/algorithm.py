@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
+from sparktrials.study.protocols import Suggester
 
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
     from sparktrials.study.history import History
-    from sparktrials.study.protocols import SuggestContext, Suggester
+    from sparktrials.study.protocols import SuggestContext
 
 __all__ = ["Algorithm", "Configured", "suggester_of"]
 
@@ -113,17 +114,19 @@ def suggester_of(algo: object) -> Suggester:
         If it is none of these.
     """
     keywords: dict[str, object] = {}
-    inner = algo
+    inner: Any = algo
     while isinstance(inner, functools.partial):
         if inner.args:
-            msg = f"algo: settings are passed by keyword, got partial({inner.func!r}, {inner.args!r})"
+            msg = (
+                f"algo: settings are passed by keyword, got partial({inner.func!r}, {inner.args!r})"
+            )
             raise InvalidArgument(msg)
         keywords = {**inner.keywords, **keywords}
         inner = inner.func
     if isinstance(inner, Algorithm):
         return inner.configured(**keywords)
-    if not keywords and hasattr(inner, "suggest") and hasattr(inner, "adaptive"):
-        return inner  # type: ignore[return-value]  # checked by its attributes
+    if not keywords and isinstance(inner, Suggester):
+        return inner
     msg = (
         f"algo must be an algorithm such as tpe.suggest or rand.suggest, or an object with "
         f"suggest(space, history, n, context) and adaptive; got {algo!r}"

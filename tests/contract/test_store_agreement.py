@@ -1,0 +1,120 @@
+"""Any sequence of calls leaves SQLite with what memory has: late, repeated, reopened."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.contract.store_suite import experiment, trial
+
+from sparktrials.errors import StoreError
+from sparktrials.store import MemoryStore, SQLiteStore
+from sparktrials.study.trial import TrialState
+
+keys = st.sampled_from(["a", "b"])
+states = st.builds(
+    trial,
+    st.integers(0, 4),
+    st.sampled_from(TrialState),
+    attempt=st.integers(0, 2),
+    host=st.sampled_from(["h", "g"]),
+)
+contents = st.dictionaries(st.sampled_from(["m", "n"]), st.binary(max_size=2), max_size=2)
+
+
+def outcome(call, *arguments):
+    try:
+        return call(*arguments)
+    except (StoreError, KeyError) as error:
+        return type(error)
+
+
+class Stores(RuleBasedStateMachine):
+    @initialize()
+    def start(self):
+        self.directory = Path(tempfile.mkdtemp())
+        self.path = self.directory / "history.db"
+        self.memory, self.sqlite = MemoryStore(), SQLiteStore(self.path)
+        self.written = []
+        self.seen = {}  # key -> what a reader of changes knows, and its two positions
+
+    def both(self, method, *arguments):
+        expected = outcome(getattr(self.memory, method), *arguments)
+        assert outcome(getattr(self.sqlite, method), *arguments) == expected
+        return expected
+
+    @rule(key=keys, seed=st.integers(0, 3))
+    def create(self, key, seed):
+        self.both("create", experiment(key, seed=seed))
+
+    @rule(key=keys, trials=st.lists(states, max_size=4), attached=st.lists(contents, max_size=4))
+    def append(self, key, trials, attached):
+        attachments = {t.id: files for t, files in zip(trials, attached, strict=False)}
+        self.written.append((key, trials, attachments))
+        self.both("append", key, trials, attachments)
+
+    @rule(data=st.data())
+    def append_again(self, data):
+        if self.written:
+            self.both("append", *data.draw(st.sampled_from(self.written)))
+
+    @rule(key=keys)
+    def delete(self, key):
+        self.both("delete", key)
+        self.seen.pop(key, None)
+
+    @rule(key=keys)
+    def follow(self, key):
+        if self.memory.experiment(key) is None:
+            return
+        known, position, other = self.seen.get(key, ({}, 0, 0))
+        changed, position = self.memory.read(key, position)
+        other_changed, other = self.sqlite.read(key, other)
+        assert other_changed == changed
+        known = {**known, **{t.id: t for t in changed}}
+        self.seen[key] = known, position, other
+        assert sorted(known.values(), key=lambda t: t.id) == self.sqlite.read(key)[0]
+
+    @rule()
+    def reopen(self):
+        self.sqlite.close()
+        self.sqlite = SQLiteStore(self.path)
+
+    @rule(key=keys)
+    def acquire_and_release(self, key):
+        self.both("acquire", key)
+        self.both("acquire", key)
+        self.both("release", key)
+
+    @invariant()
+    def agree(self):
+        self.both("experiments")
+        for key in ("a", "b"):
+            trials = outcome(lambda key=key: self.memory.read(key)[0])
+            assert outcome(lambda key=key: self.sqlite.read(key)[0]) == trials
+            for number in range(5):
+                self.both("attachment", key, number, "m")
+
+    def teardown(self):
+        if hasattr(self, "directory"):
+            self.sqlite.close()
+            shutil.rmtree(self.directory)
+
+
+TestStores = Stores.TestCase
+TestStores.settings = settings(
+    max_examples=25, stateful_step_count=20, deadline=None, derandomize=True
+)
+
+
+def test_the_machine_can_tell_stores_apart(tmp_path):
+    with SQLiteStore(tmp_path / "history.db") as sqlite, MemoryStore() as memory:
+        for store in (sqlite, memory):
+            store.create(experiment("a"))
+        sqlite.append("a", [trial(0)])
+        memory.append("a", [replace(trial(0), host="other")])
+        assert sqlite.read("a")[0] != memory.read("a")[0]
