@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any
 
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectKBest
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
@@ -39,7 +39,7 @@ SCALER = hp.choice(
         (
             QuantileTransformer,
             {
-                "n_quantiles": scope.int(hp.quniform("quantiles", 10, 500, 10)),
+                "n_quantiles": scope.int(hp.quniform("quantiles", 10, 400, 10)),
                 "output_distribution": hp.choice("quantiles to", ["uniform", "normal"]),
             },
         ),
@@ -57,7 +57,7 @@ REDUCER = hp.choice(
                 "whiten": hp.choice("whiten", [False, True]),
             },
         ),
-        (SelectKBest, {"k": hp.uniformint("features kept", 16, 64)}),
+        (SelectKBest, {"k": hp.uniformint("features kept", 3, 30)}),
     ],
 )
 
@@ -94,7 +94,7 @@ MODEL = hp.choice(
         (
             ExtraTreesClassifier,
             {
-                "n_estimators": scope.int(hp.quniform("trees", 50, 300, 25)),
+                "n_estimators": scope.int(hp.quniform("trees", 25, 200, 25)),
                 "max_features": hp.choice(
                     "trees features", ["sqrt", hp.uniform("trees features share", 0.02, 0.5)]
                 ),
@@ -117,7 +117,7 @@ DEFAULTS = (
 
 @functools.cache
 def data() -> tuple[Any, Any]:
-    X, y = load_digits(return_X_y=True)
+    X, y = load_breast_cancer(return_X_y=True)
     return X, y
 
 
@@ -127,7 +127,7 @@ def build(steps: Sequence[Step]) -> Pipeline:
 
 def objective(steps):
     X, y = data()
-    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores = cross_val_score(build(steps), X, y, cv=folds, error_score="raise")

@@ -6,13 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+from tests.property.strategies import spaces, trials
 
 from sparktrials.errors import InvalidTrial
 from sparktrials.study.history import CODE, History
 from sparktrials.study.trial import TERMINAL, TrialState
-from tests.property.strategies import spaces, trials
 
 few = settings(max_examples=40, deadline=None)
 

@@ -108,9 +108,9 @@ def test_what_is_no_number_is_no_bound(kind, value):
 @pytest.mark.parametrize("kind", [*ALL_BOUNDED, *ALL_NORMALS])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, 1e308])
 def test_bounds_are_finite(kind, value):
-    with pytest.raises(InvalidBounds, match="'x': .* must be finite and within"):
+    with pytest.raises(InvalidBounds, match=r"'x': .* must be finite and within"):
         made(kind, value, 1)
-    with pytest.raises(InvalidBounds, match="'x': .* must be finite and within"):
+    with pytest.raises(InvalidBounds, match=r"'x': .* must be finite and within"):
         made(kind, 0, value)
 
 
@@ -214,12 +214,12 @@ def test_a_choice_has_options(make, options):
     "options", ["abc", b"abc", {"a": 1}, 3, None, np.array(3), {"a", "b"}, frozenset("a")]
 )
 def test_options_are_a_list(make, options):
-    with pytest.raises(InvalidArgumentType, match="'x': (p_)?options must be a list"):
+    with pytest.raises(InvalidArgumentType, match=r"'x': (p_)?options must be a list"):
         make("x", options)
 
 
 def test_options_are_not_a_node():
-    with pytest.raises(InvalidArgumentType, match="'x': options .* search-space node"):
+    with pytest.raises(InvalidArgumentType, match=r"'x': options .* search-space node"):
         hp.choice("x", hp.choice("y", [[1], [2]]))
 
 

@@ -71,7 +71,7 @@ def test_every_function_is_listed_and_named():
 
 
 def test_what_cannot_be_called_is_refused():
-    with pytest.raises(InvalidArgumentType, match="takes a function .* got 3"):
+    with pytest.raises(InvalidArgumentType, match=r"takes a function .* got 3"):
         scope.call(3, hp.uniform("x", 0, 1))
 
 

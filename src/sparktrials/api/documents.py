@@ -6,7 +6,7 @@ The one module that knows ``idxs``, ``vals`` and job states.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def document_of(trial: Trial, labels: Sequence[str], exp_key: str | None) -> dic
 
 def scalar(value: float) -> np.float64 | np.int64:
     """Return a raw draw as the numpy scalar that Hyperopt has in its place."""
-    return np.array(value)[()]  # type: ignore[no-any-return]  # int64 or float64 by its kind
+    return cast("np.int64", np.int64(value)) if isinstance(value, int) else np.float64(value)
 
 
 def _result_of(trial: Trial, state: int) -> dict[str, Any]:

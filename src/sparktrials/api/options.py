@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +96,7 @@ def positive_int(name: str, value: object) -> int:
     InvalidArgument
         If it is not one.
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
+    if _is_bool(value) or not isinstance(value, (Real, np.number)):
         msg = f"{name} must be a positive integer, got {value!r} of type {type(value).__name__}"
         raise InvalidArgument(msg)
     number = float(value)
@@ -118,7 +117,7 @@ def positive_seconds(name: str, value: object) -> float | None:
     if value is None:
         return None
     if (
-        isinstance(value, (bool, np.bool_))
+        _is_bool(value)
         or not isinstance(value, (Real, np.number))
         or not float(value) > 0
     ):
@@ -140,7 +139,7 @@ def threshold(name: str, value: object) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
+    if _is_bool(value) or not isinstance(value, (Real, np.number)):
         msg = f"The {name} argument should be None or a numeric value. Given value: {value!r}"
         raise InvalidArgument(msg)
     number = float(value)
@@ -174,7 +173,7 @@ def seed_of(rstate: object) -> int | None:
         return int(rstate.integers(2**63))
     if isinstance(rstate, np.random.RandomState):
         return int(rstate.randint(0, 2**31 - 1))
-    if isinstance(rstate, Integral) and type(rstate) is not bool:
+    if isinstance(rstate, Integral) and not _is_bool(rstate):
         if int(rstate) < 0:
             msg = f"rstate must not be negative, got {rstate!r}"
             raise InvalidArgument(msg)
@@ -186,17 +185,8 @@ def seed_of(rstate: object) -> int | None:
     raise InvalidArgument(msg)
 
 
-def takes_no_point(fn: Callable[..., Any]) -> bool:
-    """Whether `fn` certainly cannot be called with one argument."""
-    try:
-        signature = inspect.signature(fn)
-    except (TypeError, ValueError):
-        return False
-    try:
-        signature.bind(object())
-    except TypeError:
-        return True
-    return False
+def _is_bool(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_))
 
 
 def _max_evals(value: object) -> int | None:

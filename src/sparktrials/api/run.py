@@ -92,8 +92,8 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     show_progressbar
         True, False, or a context manager called with ``initial`` and ``total``.
     early_stop_fn
-        ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended, with
-        the trials that have.
+        ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended, from
+        the first loss on, with the trials that have ended.
 
     Returns
     -------
@@ -157,7 +157,10 @@ def _run(
         if limits.target is not None and done >= limits.target:
             _say_complete(options, trials, history, limits.target)
             return
-        evaluated = [dict(t.point) for t in history if t.given]
+        # One that was cancelled is still to be evaluated.
+        evaluated = [
+            dict(t.point) for t in history if t.given and t.state is not TrialState.CANCELLED
+        ]
         loop = Loop(
             history=history,
             limits=limits,
@@ -165,6 +168,7 @@ def _run(
             started=time.monotonic(),
             given=[point for point in given if point not in evaluated],
         )
+        loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
         dispatcher = trials._dispatcher(options.max_queue_len)  # noqa: SLF001 - this package's
         try:
             _warn_parallelism(options, suggester, dispatcher.slots, done)
@@ -280,6 +284,11 @@ class _Ended(TrialsView):
     def _space(self) -> Space | None:
         return self._all._space()  # noqa: SLF001
 
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else the trials have
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._all, name)
+
     @property
     def trials(self) -> list[dict[str, Any]]:
         """Documents of the trials that have ended; one that failed has a loss of NaN."""
@@ -301,14 +310,20 @@ def _early_stop(
     )
     view = _Ended(trials, ended)
     args: Sequence[Any] = ()
+    judging = any(t.state is TrialState.OK for t in ended)
 
     def judge(news: Sequence[Trial]) -> bool:
-        nonlocal args
+        nonlocal args, judging
         stop = False
         for trial in news:
             if trial.state is TrialState.CANCELLED:
                 continue
             ended.append(trial)
+            judging = judging or trial.state is TrialState.OK
+            # Hyperopt's no_progress_loss takes the first loss that it sees for the best one, and
+            # against NaN nothing is progress: it is asked from the first loss on.
+            if not judging:
+                continue
             stop, args = function(view, *args)
             if stop:
                 logger.info("early_stop_fn stopped the run after trial %d", trial.id)

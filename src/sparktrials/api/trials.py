@@ -170,9 +170,11 @@ class Trials(TrialsView):
         try:
             in_memory = {t.id: t for t in self._rows()}
             trials, _ = self._store.read(self._key)
-            # What a result holds beside plain data is in memory only.
+            # What a result holds beside plain data is in memory only. A run that an error ended
+            # between the two may have left less in memory than in the store.
             rows = [
-                in_memory[t.id] if t.id in in_memory and t.state.terminal else t for t in trials
+                in_memory[t.id] if t.id in in_memory and in_memory[t.id].state.terminal else t
+                for t in trials
             ]
             self._history = History(space, rows)
             self._read = {}

@@ -148,7 +148,7 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
         return _finite(loss, result)
     result = dict(returned)
     status = result.get("status")
-    if status not in STATUS_STRINGS:
+    if not isinstance(status, str) or status not in STATUS_STRINGS:
         msg = (
             f"the objective returned status {status!r}; it must be one of "
             f"{', '.join(map(repr, STATUS_STRINGS))}: return a number, or "
@@ -188,8 +188,8 @@ def _finite(
 
 def _loss(value: object) -> float:
     kind = type(value)
-    if kind is float or kind is int or kind is bool:
-        return float(value)  # type: ignore[arg-type]
+    if kind is float:
+        return value  # type: ignore[return-value]
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (float, int, np.floating, np.integer, np.bool_, Decimal)):

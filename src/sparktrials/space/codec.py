@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparktrials.errors import InvalidPoint
 from sparktrials.space.conditions import holds
 from sparktrials.space.distributions import (
     MAX_LOG,
@@ -185,6 +186,11 @@ class Codec:
         whatever they hold. ``decode(encode(points))`` gives `points` back exactly, but for values
         of log kinds without a step: those may differ by rounding, relatively by up to
         ``(2 + abs(log(value))) * 2**-52``.
+
+        Raises
+        ------
+        InvalidPoint
+            If the coordinate of an active column is NaN.
         """
         columns = list(zip(self.labels, self.whole, self.conditions, strict=True))
         points = []
@@ -193,8 +199,12 @@ class Codec:
             for j, (label, whole, condition) in enumerate(columns):
                 if condition and not holds(condition, row):
                     row[j] = None  # so that no branch compares equal
-                else:
-                    point[label] = int(row[j]) if whole else row[j]
+                    continue
+                value = row[j]
+                if value != value:
+                    msg = f"{label!r} is active, but its coordinate is NaN"
+                    raise InvalidPoint(msg)
+                point[label] = int(value) if whole else value
             points.append(point)
         return points
 

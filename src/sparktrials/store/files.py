@@ -36,22 +36,24 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
     try:
         if make and not path.exists():
             create(path)
-        whole = _inspect(path)
+        _inspect(path)
+        connection = connect(path, timeout_s=timeout_s)
+        try:
+            _configure(connection, path)
+            connection.execute("BEGIN")
+            _check(connection, path)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
     except OSError as error:
         msg = f"{path} cannot be opened as a store: {error.strerror or error}"
         raise StoreUnavailable(msg) from error
-    connection = connect(path, timeout_s=timeout_s)
-    try:
-        _configure(connection, path)
-        _check(connection, path, whole=whole)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
-def _inspect(path: Path) -> bool:
-    """Return whether the file is as long as its header says."""
+def _inspect(path: Path) -> None:
+    """Refuse what is not a store, before SQLite sees it."""
     if not path.is_file():
         msg = "it is not a file" if path.exists() else "it is not there"
         raise OSError(msg)
@@ -60,8 +62,7 @@ def _inspect(path: Path) -> bool:
         if path.stat().st_size:
             break
         time.sleep(_POLL_S)
-    with path.open("rb") as file:
-        header = file.read(_HEADER)
+    header = _header(path)
     if not header:
         msg = f"{path} is empty and no store: put the right file there, or remove it to start anew"
         raise StoreCorrupt(msg)
@@ -71,9 +72,11 @@ def _inspect(path: Path) -> bool:
     if _number(header, 68, 4) != APPLICATION:
         msg = f"{path} is an SQLite file of another program: name another file for the store"
         raise StoreCorrupt(msg)
-    page = _number(header, 16, 2)
-    pages = _number(header, 28, 4)
-    return path.stat().st_size >= pages * (65536 if page == 1 else page)
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER)
 
 
 def _number(header: bytes, offset: int, size: int) -> int:
@@ -105,7 +108,7 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
 
 
-def _check(connection: sqlite3.Connection, path: Path, *, whole: bool) -> None:
+def _check(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         msg = (
@@ -118,10 +121,16 @@ def _check(connection: sqlite3.Connection, path: Path, *, whole: bool) -> None:
     if version != VERSION or not found >= expected() or any(kind == "trigger" for kind, _ in rows):
         msg = f"{path} has not the tables of a store of version {version}: {SALVAGE}"
         raise StoreCorrupt(msg)
-    if whole:
+    header = _header(path)
+    page = _number(header, 16, 2)
+    if path.stat().st_size >= _number(header, 28, 4) * (65536 if page == 1 else page):
         return
-    # Shorter than its header says: cut, unless its log has the rest, which SQLite can tell.
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    # Shorter than its header says. That is a loss, unless its log has the rest, which SQLite knows.
+    # The order counts: an empty log says that nobody has written since this transaction began.
+    log = path.with_name(path.name + "-wal")
+    verdict = "it is shorter than it says"
+    if log.exists() and log.stat().st_size:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        msg = f"{path} has been cut short ({verdict}): {SALVAGE}"
+        msg = f"{path} has been cut ({verdict}): {SALVAGE}"
         raise StoreCorrupt(msg)

@@ -23,6 +23,9 @@ from sparktrials.store.files import open_file
 __all__ = ["Session"]
 
 _T = TypeVar("_T")
+#: The sessions of this process, for it alone can tell which of them are in use: a lease whose
+#: session was lost or closed on a full disk must not bind until the process ends.
+_LIVING: weakref.WeakSet[Session] = weakref.WeakSet()
 _TRIES = 3
 _WRITE = "BEGIN IMMEDIATE"
 
@@ -52,6 +55,7 @@ class Session:
         self._identity: tuple[int, int] | None = None
         self._inherited: tuple[sqlite3.Connection | None, ...] = ()
         self._closed = False
+        _LIVING.add(self)
         if hasattr(os, "register_at_fork"):
             this = weakref.ref(self)
             os.register_at_fork(
@@ -69,6 +73,11 @@ class Session:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+    @staticmethod
+    def lives(owner: str) -> bool:
+        """Whether a session of that name is open in this process."""
+        return any(session.owner == owner and not session.closed for session in list(_LIVING))
 
     def read(self, work: Callable[[sqlite3.Connection], _T], *, make: bool = False) -> _T:
         """Return what `work` does with one state of the file; `make` it if it is missing.

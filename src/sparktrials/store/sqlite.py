@@ -73,6 +73,7 @@ class SQLiteStore:
     def _restore(self, path: Path, timeout_s: float) -> None:
         self._session = Session(path, timeout_s)
         self._leases: dict[str, str] = {}  # key -> the session's owner when it was acquired
+        self._claims: set[str] = set()  # keys for which there may be a lease, come what may
 
     @property
     def url(self) -> str:
@@ -160,28 +161,26 @@ class SQLiteStore:
         def work(db: sqlite3.Connection) -> lease.Holder | None:
             number = self._known(db, key)
             holder = holder_of(db, number, self.url)
-            if holder is not None:
+            # One of our own that nobody told us of: the acknowledgement was lost.
+            unknown = holder is not None and holder.owner == here.owner and not self._drives(key)
+            if holder is not None and not unknown:
                 self._refuse_living(key, holder, here)
             db.execute(
                 "INSERT OR REPLACE INTO lease (experiment, host, namespace, pid, started, owner) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (number, here.host, here.namespace, here.pid, here.started, here.owner),
             )
-            return holder
+            return None if unknown else holder
 
-        before = self._leases.get(key)
-        self._leases[key] = here.owner  # first: who is interrupted now can still release it
-        try:
-            replaced = self._session.write(work)
-        except Exception:
-            self._leases[key] = before or ""
-            raise
+        self._claims.add(key)
+        replaced = self._session.write(work)
+        self._leases[key] = here.owner
         if replaced is not None:
             lease.log_replaced(key, self.url, replaced, here)
 
     def release(self, key: str) -> None:
         """Stop being the driver; idempotent."""
-        if not self._drives(key):
+        if key not in self._claims:
             return
         query = (
             "DELETE FROM lease WHERE owner = ? "
@@ -189,12 +188,17 @@ class SQLiteStore:
         )
         self._session.write(lambda db: db.execute(query, (self._session.owner, key)))
         self._leases.pop(key, None)
+        self._claims.discard(key)
 
     def _drives(self, key: str) -> bool:
         return self._leases.get(key) == self._session.owner
 
     def _refuse_living(self, key: str, holder: lease.Holder, here: lease.Holder) -> None:
-        if holder.visible(here) and holder.alive():
+        if holder.same_process(here):
+            alive = Session.lives(holder.owner)
+        else:
+            alive = holder.visible(here) and holder.alive()
+        if alive:
             raise StoreInUse(lease.refusal(key, self.url, holder, here))
 
     # ----------------------------------------------------------------------- trials
@@ -324,7 +328,7 @@ class SQLiteStore:
     def close(self) -> None:
         """Give back all leases and close the file; idempotent."""
         if not self._session.closed:
-            for key in list(self._leases):
+            for key in list(self._claims):
                 with suppress(StoreError):  # whoever comes next sees that nobody drives it
                     self.release(key)
         self._session.close()

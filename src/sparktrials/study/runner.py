@@ -137,8 +137,6 @@ class Runner:
             if loop.done:
                 return
             self._feed()
-            if loop.done:
-                return
             left = loop.seconds_left(self.clock.monotonic())
             # An unlimited wait would not notice new slots, nor, in a script, a signal on some
             # platforms.

@@ -266,7 +266,8 @@ from sparktrials import hp, scope
 from sparktrials.space import compile_space
 class Model: pass
 x = hp.loguniform("läb\\u00ebl", -5, 0)
-tree = {"m": hp.choice("m", [{"x": x, "k": Model}, {"x": x, "y": hp.qnormal("y", 0, 1, 0.1)}, set("abc")]),
+y = hp.qnormal("y", 0, 1, 0.1)
+tree = {"m": hp.choice("m", [{"x": x, "k": Model}, {"x": x, "y": y}, set("abc")]),
         "p": hp.pchoice("p", [(0.1, len), (0.9, hp.uniformint("u", 0, 5))]),
         "s": scope.switch(hp.randint("i", 2), object(), hp.lognormal("z", 0, 1))}
 print(compile_space(tree).fingerprint)
@@ -276,7 +277,11 @@ print(compile_space(tree).fingerprint)
 def test_the_fingerprint_is_the_same_in_every_process():
     found = set()
     for seed in ("0", "1", "random"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
         found.add(
             subprocess.run(
                 [sys.executable, "-c", FINGERPRINT],

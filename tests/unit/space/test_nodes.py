@@ -81,7 +81,7 @@ REFUSED = {
     "index": (lambda n: [1, 2][n], "an index", "hp.choice"),
     "range": (range, "an index", "hp.choice"),
     "iter": (iter, "an iterable", "index it"),
-    "unpack": (lambda n: (lambda a, b: a)(*n), "an iterable", "index it"),
+    "unpack": (lambda n: print(*n), "an iterable", "index it"),
     "list": (list, "an iterable", "index it"),
     "len": (len, "a sized container", "scope.len"),
     "in": (lambda n: 3 in n, "a container", "inside the objective"),

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from tests.contract.store_suite import KEY, OK, experiment, trial
 
-from sparktrials.errors import StoreCorrupt, StoreInUse
+from sparktrials.errors import StoreCorrupt, StoreInUse, StoreUnavailable
 from sparktrials.store import SQLiteStore
 from sparktrials.store.lease import Holder
 
@@ -172,3 +172,37 @@ def test_without_proc(monkeypatch, tmp_path):
     here = Holder.here("o")
     assert (here.started, here.namespace) == ("", "")
     assert here.alive()
+
+
+def test_a_lease_that_could_not_be_given_back(store, tmp_path):
+    """On a full disk, say: the next run in the same notebook must not have to wait for its end."""
+    twin = SQLiteStore(tmp_path / "history.db")
+    twin.acquire(KEY)
+    twin._session.read(lambda db: db.execute("PRAGMA query_only = ON"))
+    twin.close()
+    store.acquire(KEY)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StoreUnavailable])
+def test_a_lease_whose_acknowledgement_was_lost(store, tmp_path, monkeypatch, error):
+    write = store._session.write
+
+    def lost(work):
+        write(work)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._session, "write", lost)
+        with pytest.raises(error):
+            store.acquire(KEY)
+    store.acquire(KEY)
+    with pytest.raises(StoreInUse):
+        store.acquire(KEY)
+    store.release(KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr(store._session, "write", lost)
+        with pytest.raises(error):
+            store.acquire(KEY)
+    store.close()
+    with SQLiteStore(tmp_path / "history.db") as twin:
+        assert twin._session.read(lambda db: db.execute("SELECT * FROM lease").fetchall()) == []

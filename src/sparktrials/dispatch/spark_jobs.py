@@ -1,0 +1,185 @@
+"""Single-task Spark jobs, each waited for by a thread of its own; cancelled by tag.
+
+Threads only run jobs and say how they ended: what that means is the dispatcher's to judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Job", "JobEnd", "JobPool"]
+
+#: Seconds between two looks at threads that should end.
+_CLOSE_STEP_S = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One task for Spark.
+
+    Attributes
+    ----------
+    task
+        Called on an executor with the iterator of the job's one partition; yields one ``bytes``.
+    description
+        What the Spark UI shows.
+    subject
+        What the job is about, for its submitter.
+    """
+
+    task: Callable[[Any], Iterator[bytes]]
+    description: str
+    subject: Any
+    submitted: float = 0.0
+    cancelled: bool = False
+    tag: str | None = None  # of the thread that runs it now
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job ended: with a result, an exception, or neither if it was cancelled unstarted.
+
+    Attributes
+    ----------
+    seconds
+        From submission to end.
+    """
+
+    job: Job
+    seconds: float
+    result: bytes | None = None
+    error: BaseException | None = None
+
+
+class JobPool:
+    """Runs jobs on a SparkContext.
+
+    Parameters
+    ----------
+    context
+        A running SparkContext. The job group, scheduler pool and other local properties of the
+        thread that makes the pool hold for its jobs.
+    profile
+        A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
+    """
+
+    def __init__(self, context: Any, profile: Any | None = None) -> None:  # noqa: ANN401
+        self._context = context
+        self._profile = profile
+        self._name = f"sparktrials-{uuid.uuid4().hex[:12]}"
+        self._base = context.parallelize([0], 1)
+        self._local_properties = context._jsc.sc().getLocalProperties().clone()  # noqa: SLF001
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[JobEnd] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running: set[Job] = set()
+        self._tags = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return how many jobs have been submitted and not yet ended."""
+        return len(self._running)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Iterate over the jobs that have not yet ended."""
+        return iter(list(self._running))
+
+    def submit(self, job: Job) -> None:
+        """Start a job; a thread is added when all are busy."""
+        job.submitted = time.monotonic()
+        self._running.add(job)
+        if len(self._threads) < len(self._running):
+            name = f"{self._name}-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, args=(name,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._queue.put(job)
+
+    def ends(self, timeout: float | None) -> list[JobEnd]:
+        """Wait up to `timeout` seconds for a job to end, and return all that have."""
+        found: list[JobEnd] = []
+        with contextlib.suppress(queue.Empty):
+            if self._running:
+                found.append(self._ends.get(timeout=timeout))
+                while True:
+                    found.append(self._ends.get_nowait())
+        for end in found:
+            self._running.discard(end.job)
+        return found
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Cancel jobs; each still ends."""
+        wanted = list(jobs)
+        for job in wanted:
+            job.cancelled = True
+        with self._tags:  # no thread moves on to its next job meanwhile
+            for job in wanted:
+                if job.tag is not None:
+                    self._cancel_tag(job.tag)
+
+    def close(self, wait_s: float) -> None:
+        """Cancel what runs and end the threads, waiting for them up to `wait_s` seconds."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for job in self._running:
+            job.cancelled = True
+        deadline = time.monotonic() + wait_s
+        alive = self._threads
+        while alive and time.monotonic() < deadline:
+            # Again and again: a job that was about to start had no tag to cancel yet.
+            if self._running:
+                self._cancel_tag(self._name)
+            alive[0].join(_CLOSE_STEP_S)
+            alive = [thread for thread in alive if thread.is_alive()]
+        self._threads = []
+        self._running.clear()
+
+    # ------------------------------------------------------------------ in the threads
+
+    def _work(self, tag: str) -> None:
+        """Run jobs until told to stop: the body of each thread."""
+        prepared = False
+        while True:
+            job = self._queue.get()
+            if job is None:
+                return
+            result: bytes | None = None
+            failure: BaseException | None = None
+            try:
+                if not prepared:
+                    self._prepare(tag)
+                    prepared = True
+                with self._tags:
+                    job.tag = tag
+                    skip = job.cancelled
+                if not skip:
+                    result = self._collect(job)
+            except BaseException as error:  # noqa: BLE001 - judged by the dispatcher
+                failure = error
+            with self._tags:
+                job.tag = None
+            self._ends.put(JobEnd(job, time.monotonic() - job.submitted, result, failure))
+
+    def _prepare(self, tag: str) -> None:
+        # A copy for each thread, for each sets a description and tags of its own in it.
+        self._context._jsc.sc().setLocalProperties(self._local_properties.clone())  # noqa: SLF001
+        self._context.addJobTag(self._name)
+        self._context.addJobTag(tag)
+
+    def _collect(self, job: Job) -> bytes:
+        self._context.setJobDescription(job.description)
+        rdd = self._base.mapPartitions(job.task)
+        if self._profile is not None:
+            rdd = rdd.withResources(self._profile)
+        result: bytes = rdd.collect()[0]
+        return result
+
+    def _cancel_tag(self, tag: str) -> None:
+        with contextlib.suppress(Exception):  # the context may be gone
+            self._context.cancelJobsWithTag(tag)

@@ -1,0 +1,206 @@
+"""Bad arguments: refused at the call, by a specific exception that names argument, value and rule."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+
+from sparktrials import SparkTrials, Trials, fmin, hp, rand, tpe
+from sparktrials.errors import (
+    BadSearchSpace,
+    EmptySpace,
+    InvalidArgument,
+    InvalidArgumentType,
+    InvalidPoint,
+    SparkTrialsError,
+    StoreCorrupt,
+    StoreError,
+)
+
+
+def never(x):
+    pytest.fail("the objective was called")
+
+
+def call(fn=never, space=None, **keywords):
+    space = hp.uniform("x", 0, 1) if space is None else space
+    return fmin(fn, space, **{"algo": rand.suggest, "max_evals": 2, "verbose": False, **keywords})
+
+
+BAD = [
+    ("max_evals", 0, ValueError),
+    ("max_evals", -1, ValueError),
+    ("max_evals", 1.5, ValueError),
+    ("max_evals", True, ValueError),
+    ("max_evals", "10", ValueError),
+    ("max_evals", math.nan, ValueError),
+    ("max_evals", -math.inf, ValueError),
+    ("timeout", 0, ValueError),
+    ("timeout", -1, ValueError),
+    ("timeout", True, ValueError),
+    ("timeout", "10", ValueError),
+    ("timeout", math.nan, ValueError),
+    ("loss_threshold", True, ValueError),
+    ("loss_threshold", "0.1", ValueError),
+    ("loss_threshold", math.nan, ValueError),
+    ("rstate", -1, ValueError),
+    ("rstate", 1.5, ValueError),
+    ("rstate", "seed", ValueError),
+    ("rstate", True, ValueError),
+    ("fn", 3, TypeError),
+    ("fn", None, TypeError),
+    ("early_stop_fn", 3, TypeError),
+    ("show_progressbar", "yes", TypeError),
+    ("max_queue_len", 0, ValueError),
+    ("max_queue_len", 1.5, ValueError),
+    ("points_to_evaluate", {"x": 1}, ValueError),
+    ("points_to_evaluate", [1.0], ValueError),
+    ("points_to_evaluate", "x", ValueError),
+    ("trials", "sqlite:///runs.db", TypeError),
+    ("trials", [], TypeError),
+    ("trials", Trials, TypeError),
+    ("algo", "tpe", TypeError),
+    ("algo", 3, TypeError),
+    ("algo", tpe, TypeError),
+    ("trials_save_file", "trials.pkl", ValueError),
+    ("pass_expr_memo_ctrl", True, ValueError),
+    ("space", "annotated", ValueError),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kind"), BAD, ids=lambda v: str(v)[:24])
+def test_arguments(name, value, kind):
+    with pytest.raises(kind) as caught:
+        call(**{name: value})
+    assert isinstance(caught.value, SparkTrialsError)
+    assert name in str(caught.value)
+    if name not in {"trials", "algo", "pass_expr_memo_ctrl"}:
+        assert repr(value).strip("[]") in str(caught.value)
+
+
+def test_whole_numbers_of_other_types_will_do():
+    trials = Trials()
+    call(lambda x: x, max_evals=np.int64(2), max_queue_len=2.0, trials=trials)
+    call(lambda x: x, max_evals=3.0, timeout=np.float32(60), trials=trials)
+    call(lambda x: x, max_evals=math.inf, timeout=math.inf, loss_threshold=math.inf)
+    assert len(trials) == 3
+
+
+@pytest.mark.parametrize("seed", ["x", "1.5", "-3"])
+def test_a_bad_seed_in_the_environment_is_named(monkeypatch, seed):
+    monkeypatch.setenv("HYPEROPT_FMIN_SEED", seed)
+    with pytest.raises(InvalidArgument, match="HYPEROPT_FMIN_SEED"):
+        call()
+
+
+@pytest.mark.parametrize("space", [{}, [], 3, None, {"a": 1}, np.zeros(3)])
+def test_a_space_without_parameters(space):
+    with pytest.raises(EmptySpace) as caught:
+        fmin(never, space, algo=rand.suggest, max_evals=1, verbose=False)
+    assert isinstance(caught.value, IndexError)  # what Hyperopt raises
+    assert "parameter" in str(caught.value)
+
+
+def test_a_label_for_two_things():
+    with pytest.raises(BadSearchSpace, match="x"):
+        call(space=[hp.uniform("x", 0, 1), hp.uniform("x", 0, 2)])
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        {"x": "a"},
+        {"x": math.nan},
+        {"x": None},
+        {"x": 0.5, "nonsense": 1},
+        {},
+    ],
+)
+def test_points_that_do_not_fit(point):
+    with pytest.raises(InvalidPoint, match=r"points_to_evaluate\[1\]"):
+        call(points_to_evaluate=[{"x": 0.5}, point])
+
+
+@pytest.mark.parametrize("branch", [2, -1, "a", 0.5, None])
+def test_branches_that_are_not_there(branch):
+    with pytest.raises(InvalidPoint, match=r"points_to_evaluate\[0\].*'c'"):
+        call(space=hp.choice("c", ["a", "b"]), points_to_evaluate=[{"c": branch}])
+
+
+@pytest.mark.parametrize("algorithm", [rand, tpe])
+def test_settings_that_an_algorithm_has_not(algorithm):
+    with pytest.raises(InvalidArgument, match="gama"):
+        call(algo=partial(algorithm.suggest, gama=0.25))
+
+
+def test_positional_settings_of_algorithms():
+    with pytest.raises(InvalidArgument, match="keyword"):
+        call(algo=partial(tpe.suggest, 3))
+
+
+def test_calling_an_algorithm_directly_says_how_it_is_meant():
+    with pytest.raises(InvalidArgumentType, match="partial"):
+        tpe.suggest([0], None, Trials(), 1)
+
+
+# --------------------------------------------------------------------- Trials
+
+
+@pytest.mark.parametrize("key", ["", 3, b"x", ["a"]])
+def test_experiment_keys(key):
+    with pytest.raises((InvalidArgumentType, InvalidArgument), match="exp_key"):
+        Trials(exp_key=key)
+
+
+@pytest.mark.parametrize("url", ["nosuch://x", "sqlite:/x", "://", 3, "mysql://u:secret@h/d"])
+def test_store_urls(url):
+    with pytest.raises((InvalidArgument, InvalidArgumentType, StoreError)) as caught:
+        Trials(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_name_without_scheme_is_an_experiments_name():
+    trials = Trials("mine")
+    assert trials.exp_key == "mine"
+    call(lambda x: x, trials=trials)
+    assert trials.trials[0]["exp_key"] == "mine"
+    with pytest.raises(InvalidArgument, match=r"sqlite:///runs\.db"):
+        Trials("runs", exp_key="mine")
+
+
+def test_a_file_that_is_no_history(tmp_path):
+    path = tmp_path / "runs.db"
+    path.write_bytes(b"nothing like a database, but long enough to have a header" * 100)
+    with pytest.raises(StoreCorrupt, match=r"runs\.db"):
+        Trials(f"sqlite:///{path}")
+
+
+# --------------------------------------------------------------------- SparkTrials
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("parallelism", 1.5),
+        ("parallelism", True),
+        ("parallelism", "4"),
+        ("timeout", 0),
+        ("timeout", True),
+        ("timeout", "x"),
+        ("loss_threshold", math.nan),
+        ("loss_threshold", True),
+        ("trial_timeout", 0),
+        ("trial_timeout", -1),
+        ("max_retries", -1),
+        ("max_retries", 1.5),
+        ("max_retries", True),
+        ("max_retries", None),
+    ],
+)
+def test_arguments_of_spark_trials_are_checked_before_spark_is_looked_for(name, value):
+    with pytest.raises(InvalidArgument, match=name) as caught:
+        SparkTrials(**{name: value})
+    assert repr(value) in str(caught.value)
