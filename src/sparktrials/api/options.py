@@ -116,11 +116,7 @@ def positive_seconds(name: str, value: object) -> float | None:
     """
     if value is None:
         return None
-    if (
-        _is_bool(value)
-        or not isinstance(value, (Real, np.number))
-        or not float(value) > 0
-    ):
+    if _is_bool(value) or not isinstance(value, (Real, np.number)) or not float(value) > 0:
         msg = (
             f"The {name} argument should be None or a positive value in seconds. "
             f"Given value: {value!r}"

@@ -169,7 +169,7 @@ def _run(
             given=[point for point in given if point not in evaluated],
         )
         loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
-        dispatcher = trials._dispatcher(options.max_queue_len)  # noqa: SLF001 - this package's
+        dispatcher = trials.dispatcher(options.max_queue_len)
         try:
             _warn_parallelism(options, suggester, dispatcher.slots, done)
             dispatcher.open(
@@ -178,7 +178,7 @@ def _run(
                     space=space,
                     name=f"sparktrials {trials.exp_key}",
                     adaptive=suggester.adaptive,
-                    trial_timeout=getattr(trials, "trial_timeout", None),
+                    trial_timeout=trials.trial_timeout,
                 )
             )
             _say_resumed(options, trials, loop, done)
@@ -201,7 +201,7 @@ def _run(
                 stop = runner.run()
         finally:
             dispatcher.close()
-            _remember_reason(trials, loop.stop)
+            trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
     _say_stopped(options, trials, stop)
 
 
@@ -238,16 +238,14 @@ def _suggester(algo: object, space: Space) -> Suggester:
 
 
 def _limits(options: FminOptions, trials: Trials, given: Sequence[Mapping[str, Any]]) -> Limits:
-    timeout = _winning("timeout", getattr(trials, "timeout", None), options.timeout)
-    loss_threshold = _winning(
-        "loss_threshold", getattr(trials, "loss_threshold", None), options.loss_threshold
-    )
+    timeout = _winning("timeout", trials.timeout, options.timeout)
+    loss_threshold = _winning("loss_threshold", trials.loss_threshold, options.loss_threshold)
     return Limits(
         target=None if options.max_evals is None else options.max_evals + len(given),
         timeout=timeout,
         loss_threshold=loss_threshold,
-        max_retries=getattr(trials, "max_retries", 0),
-        catch=trials._catch_by_default if options.catch is None else options.catch,  # noqa: SLF001
+        max_retries=trials.max_retries,
+        catch=trials.catch_by_default if options.catch is None else options.catch,
     )
 
 
@@ -390,8 +388,3 @@ def _say_stopped(options: FminOptions, trials: Trials, stop: Stop | None) -> Non
             "their tracebacks are in trials.history",
             verbose=options.verbose,
         )
-
-
-def _remember_reason(trials: Trials, stop: Stop | None) -> None:
-    if hasattr(trials, "_fmin_cancelled_reason"):
-        trials._fmin_cancelled_reason = None if stop is None else stop.reason  # noqa: SLF001

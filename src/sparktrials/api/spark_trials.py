@@ -51,7 +51,7 @@ class SparkTrials(Trials):
     """
 
     asynchronous = True
-    _catch_by_default = True
+    catch_by_default = True
 
     def __init__(
         self,
@@ -74,7 +74,6 @@ class SparkTrials(Trials):
         self.resource_profile = resource_profile
         self._spark = spark_session
         find_context(spark_session)  # no Spark is an error now, not in fmin
-        self._fmin_cancelled_reason: str | None = None
         super().__init__(store, exp_key)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,11 +88,6 @@ class SparkTrials(Trials):
         if self.user_specified_parallelism is not None:
             return self.user_specified_parallelism
         return slots_of(self._context(), self.resource_profile)
-
-    @property
-    def fmin_cancelled_reason(self) -> str | None:
-        """Why the last ``fmin`` ended early, or None."""
-        return self._fmin_cancelled_reason
 
     def count_successful_trials(self) -> int:
         """Return how many trials have a loss."""
@@ -121,7 +115,8 @@ class SparkTrials(Trials):
     def _context(self) -> Any:  # noqa: ANN401 - a SparkContext
         return find_context(None) if self._spark is None else context_of(self._spark)
 
-    def _dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
+    def dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
+        """Return where trials run; ``fmin`` closes it."""
         return SparkDispatcher(
             self._context(),
             parallelism=self.user_specified_parallelism,

@@ -46,7 +46,14 @@ class Trials(TrialsView):
     """
 
     #: Whether an objective may raise without ending the run, unless ``fmin`` is told.
-    _catch_by_default = False
+    catch_by_default = False
+    #: What trials on a cluster are made with, and trials in this process don't need.
+    timeout: float | None = None
+    loss_threshold: float | None = None
+    trial_timeout: float | None = None
+    max_retries: int = 0
+    #: Why the last ``fmin`` ended early, or None.
+    fmin_cancelled_reason: str | None = None
 
     def __init__(
         self,
@@ -182,7 +189,7 @@ class Trials(TrialsView):
         finally:
             self._store.release(self._key)
 
-    def _dispatcher(self, max_queue_len: int) -> Dispatcher:
+    def dispatcher(self, max_queue_len: int) -> Dispatcher:
         """Return where trials run; ``fmin`` closes it."""
         return InlineDispatcher(max_queue_len)
 

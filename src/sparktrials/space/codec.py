@@ -201,7 +201,7 @@ class Codec:
                     row[j] = None  # so that no branch compares equal
                     continue
                 value = row[j]
-                if value != value:
+                if math.isnan(value):
                     msg = f"{label!r} is active, but its coordinate is NaN"
                     raise InvalidPoint(msg)
                 point[label] = int(value) if whole else value

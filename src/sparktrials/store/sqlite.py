@@ -156,6 +156,7 @@ class SQLiteStore:
         StoreError
             If there is no such experiment.
         """
+        checked_key(key)
         here = lease.Holder.here(self._session.owner)
 
         def work(db: sqlite3.Connection) -> lease.Holder | None:

@@ -151,16 +151,19 @@ store = SQLiteStore(path)
 store.create(experiment())
 store.acquire(KEY)
 store.append(KEY, [trial(0)])
-stop = threading.Event()
+turns = threading.Semaphore(0)
 n_written = 0
 def write():
     global n_written
-    while not stop.is_set():
-        store.append(KEY, [trial(1000 + n_written)])
-        n_written += 1
+    for _ in range(4):
+        turns.acquire()
+        for _ in range(10):
+            store.append(KEY, [trial(1000 + n_written)])
+            n_written += 1
 thread = threading.Thread(target=write)
 thread.start()
 for k in range(1, 5):
+    turns.release()
     child = os.fork()
     if child == 0:
         status = 1
@@ -172,7 +175,6 @@ for k in range(1, 5):
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
-stop.set()
 thread.join()
 store.append(KEY, [trial(5)])
 say(n_written)
