@@ -24,8 +24,9 @@ setup-peers:
 demo: setup
 	@scripts/with-spark local $(BIN)/python examples/demo.py --trials $(TRIALS)
 
-## make test     lint, types, and every test on Spark 4 and Spark 3.5
-test: setup lint type oldest
+## make test     lint, types, and every test on Spark 4 and Spark 3.5, beside the real Hyperopt
+test: export SPARKTRIALS_PEERS ?= $(CURDIR)/.venv-peers/bin/python
+test: setup setup-peers lint type oldest
 	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
 
 ## make check    lint, types and the tests without Spark
@@ -47,7 +48,7 @@ type: setup
 
 ## make unit     the tests without Spark
 unit: setup
-	$(PYTEST) -n 2 -m "not spark and not soak" $(PYTEST_ARGS)
+	$(PYTEST) -m "not spark and not soak" $(PYTEST_ARGS)
 
 ## make spark    the tests with Spark
 spark: setup

@@ -363,28 +363,37 @@ def test_an_error_of_the_users_driver_code_ends_fmin_with_it(spark_local, who, a
             quick_then_slow,
             trials,
             points_to_evaluate=None if who == "algo" else points,
-            max_evals=4,
+            max_evals=8,
             **{who: Broken(at)},
         )
     assert all(state.terminal for state in states(trials))
-    run(lambda x: x, trials, max_evals=12)
-    assert trials.count_successful_trials() == 12
+    run(lambda x: x, trials, max_evals=14)
+    assert trials.count_successful_trials() == 14
 
 
 def test_a_success_that_arrived_outranks_cancellation(context, tmp_path):
     dispatcher = SparkDispatcher(context)
     space = compile_space(X)
-    dispatcher.open(Task(objective=lambda x: x, space=space))
+
+    def objective(x):
+        (tmp_path / str(x)).touch()
+        return x
+
+    dispatcher.open(Task(objective=objective, space=space))
     try:
         trials = [
-            Trial(id=i, state=TrialState.RUNNING, point={"x": float(i)}, attempt=1) for i in range(2)
+            Trial(id=i, state=TrialState.RUNNING, point={"x": float(i)}, attempt=1)
+            for i in range(2)
         ]
         dispatcher.submit(trials)
         deadline = time.monotonic() + PATIENCE
-        while dispatcher._ends.qsize() < 2 and time.monotonic() < deadline:
+        while len(list(tmp_path.iterdir())) < 2 or context.statusTracker().getActiveJobsIds():
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         dispatcher.cancel([0, 1])
-        events = dispatcher.events(0)
+        events = []
+        while len(events) < 2 and time.monotonic() < deadline:
+            events += dispatcher.events(1)
     finally:
         dispatcher.close()
     assert {e.outcome.loss for e in events if isinstance(e, Finished)} == {0.0, 1.0}
@@ -505,7 +514,7 @@ def test_the_callers_thread_keeps_its_local_properties(context):
         names = ("spark.jobGroup.id", "spark.job.description", "spark.scheduler.pool")
         found = [context.getLocalProperty(name) for name in names]
         assert found == ["mine", "my description", "pool"]
-        assert context.getJobTags() == {"my-tag"}
+        assert list(context.getJobTags()) == ["my-tag"]
     finally:
         for name in (*names, "spark.job.interruptOnCancel"):
             context.setLocalProperty(name, None)

@@ -67,22 +67,36 @@ class Pacer:
         """Seconds in the objective, typically; None while nothing is known."""
         return median(self._durations) if self._durations else None
 
-    def tasks(self, slots: int) -> int:
-        """Return how many tasks to keep submitted on `slots`."""
+    def tasks(self, slots: int, wanted: int | None = None) -> int:
+        """Return how many tasks to keep submitted.
+
+        Parameters
+        ----------
+        slots
+            How many tasks the cluster can run at once.
+        wanted
+            How many trials may run at once; None: as many as there are slots. Where that is fewer
+            than the slots, nothing is queued ahead, for it would run at once.
+        """
+        if wanted is not None and wanted < slots:
+            return wanted
+        return max(wanted or 0, self._with_ahead(slots))
+
+    def _with_ahead(self, slots: int) -> int:
         trial_s = self.trial_s
         if trial_s is None or trial_s > LONG_TRIAL * self.latency_s:
             return slots
         # Two ahead keep 8 slots busy; more only makes suggestions older (docs/decisions/0005).
         return slots + max(2, math.ceil(slots / 4))
 
-    def pack(self, slots: int) -> int:
-        """Return how many trials to put into a task."""
+    def pack(self, tasks: int) -> int:
+        """Return how many trials to put into a task, of which `tasks` are submitted at a time."""
         trial_s = self.trial_s
         if not self.packing or trial_s is None or trial_s >= TASK_TARGET_S / 2:
             return 1
         size = min(int(TASK_TARGET_S / max(trial_s, 1e-6)), MAX_PACK)
         if self.adaptive:
-            known = self._finished // (KNOWN_PER_PENDING * self.tasks(slots))
+            known = self._finished // (KNOWN_PER_PENDING * tasks)
             size = min(size, MAX_PACK_ADAPTIVE, known)
         # What is known of the duration grows with the packs: no jump on one short trial.
         return max(1, min(size, 4 * self._finished))

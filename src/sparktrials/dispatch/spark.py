@@ -98,8 +98,9 @@ class SparkDispatcher:
     @property
     def slots(self) -> int:
         """How many trials can run at the same time now."""
-        if self._parallelism is not None:
-            return self._parallelism
+        return self._parallelism or self._cluster_slots()
+
+    def _cluster_slots(self) -> int:
         now = time.monotonic()
         if now - self._slots_asked > _SLOTS_AGE_S:
             self._slots = slots_of(self._context, self._profile)
@@ -142,20 +143,21 @@ class SparkDispatcher:
 
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
-        study, slots = self._study, self.slots
-        free = study.pacer.tasks(slots) - len(study.jobs)
-        return max(0, free) * study.pacer.pack(slots)
+        study = self._study
+        tasks = study.pacer.tasks(self._cluster_slots(), self._parallelism)
+        return max(0, tasks - len(study.jobs)) * study.pacer.pack(tasks)
 
     def submit(self, trials: Sequence[Trial]) -> None:
         """Queue trials, packed; a trial that is tried again runs alone."""
-        study, slots = self._study, self.slots
+        study, slots = self._study, self._cluster_slots()
+        tasks = study.pacer.tasks(slots, self._parallelism)
         packs = [(t,) for t in trials if t.attempt > 1]
         fresh = tuple(t for t in trials if t.attempt <= 1)
-        free = max(1, study.pacer.tasks(slots) - len(study.jobs) - len(packs))
+        free = max(1, tasks - len(study.jobs) - len(packs))
         for trial in packs:
             self._start(study, trial, queued_ahead=len(study.jobs) >= slots)
         at = 0
-        for size in divide(len(fresh), free, study.pacer.pack(slots)):
+        for size in divide(len(fresh), free, study.pacer.pack(tasks)):
             self._start(study, fresh[at : at + size], queued_ahead=len(study.jobs) >= slots)
             at += size
 

@@ -268,7 +268,8 @@ class Codec:
         for j in np.flatnonzero(self.categorical):
             p = self.probabilities[j]
             known = np.isfinite(X[:, j])
-            U[known, j] = (np.cumsum(p) - p / 2)[X[known, j].astype(np.intp)]
+            branch = np.clip(X[known, j], 0, len(p) - 1).astype(np.intp)
+            U[known, j] = (np.cumsum(p) - p / 2)[branch]
         return U
 
 

@@ -287,8 +287,8 @@ def as_node(value: object) -> Node:
     Raises
     ------
     BadSearchSpace
-        If a container contains itself, or a node stands where it would not be found: in a set, or
-        in a dict's keys.
+        If a container contains itself, a node stands where it would not be found (in a set, or in
+        a dict's keys), or a node is Hyperopt's.
     """
     if not isinstance(value, (list, tuple, dict)):
         return _leaf(value)
@@ -344,6 +344,10 @@ def _leaf(value: object) -> Node:
         return value
     if isinstance(value, (set, frozenset)):
         _refuse_nodes(value, "an element of a set")
+    if type(value).__module__ == "hyperopt.pyll.base":
+        # Else the objective would get it as it is, and the space would seem to have no parameters.
+        msg = "the space holds a node of Hyperopt's; make it with `from sparktrials import hp`"
+        raise BadSearchSpace(msg)
     return Constant(value)
 
 

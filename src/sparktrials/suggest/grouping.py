@@ -1,4 +1,4 @@
-"""Columns that are active together, and how a space's latent coordinates look to Parzen mixtures.
+"""Columns that are active together, and how their latent coordinates look to Parzen mixtures.
 
 A *group* is the set of parameters with one and the same condition. A *switch* is a parameter that
 other conditions name: a choice whose branches have parameters of their own.
@@ -8,14 +8,13 @@ Shapes: ``X`` (n, d) latent rows, NaN where inactive; ``S`` (n, s) and ``C`` (n,
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sparktrials.suggest.parzen import Axes
+from sparktrials.suggest.parzen import PRIOR_SD, Axes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,16 +22,28 @@ if TYPE_CHECKING:
     from sparktrials.space import Condition
     from sparktrials.space.codec import Codec
 
-__all__ = ["Group", "groups_of", "keys_of", "holds"]
+__all__ = ["Grid", "Group", "grid_of", "groups_of", "holds"]
 
-#: Grids with at most so many values are integrated cell by cell; on finer ones cells are narrower
-#: than any bandwidth, and the density at their middle is as good.
+#: Grids with at most so many values are integrated cell by cell; on finer ones a cell is narrower
+#: than the bandwidths that occur, and the density at its value is as good.
 MAX_CELLS = 32
-#: A switch over more integers than this is no bandit's business.
+#: A switch over more integers than this is sampled like any other column.
 MAX_ARMS = 4096
-_SD = math.sqrt(12)
-#: Quantized normals are cut here, in standard deviations; the end cells hold the tails.
+#: Quantized normals are cut here, in standard deviations: the end cells hold the tails.
 _TAIL_SD = 5.0
+#: Scaled coordinates of normal columns beyond this are moved to it: float32 stays good enough.
+_FAR = 10.0
+
+
+class Grid(NamedTuple):
+    """The values ``(first + k) * step`` of a quantized column.
+
+    Shapes: edges (K + 1,) scaled, masses (K,) of the prior.
+    """
+
+    first: float
+    edges: NDArray[np.float64]
+    masses: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,164 +54,188 @@ class Group:
     ----------
     condition
         When the group is active.
-    columns : (s + t,) intp
-        Its columns in the space's table: smooth ones first, then coded ones.
     smooth : (s,) intp, coded : (t,) intp
-        The same, apart.
+        Its columns in the space's table.
     origin, width : (s,)
         Scaled coordinate = (latent - origin) / width.
     axes
         What the mixture needs to know.
     switches
         Positions among the coded columns of those that other conditions name.
-    discrete
-        Whether all columns have countably many values.
     """
 
     condition: Condition
-    columns: NDArray[np.intp]
     smooth: NDArray[np.intp]
     coded: NDArray[np.intp]
     origin: NDArray[np.float64]
     width: NDArray[np.float64]
-    step: NDArray[np.float64]
-    log: NDArray[np.bool_]
     axes: Axes
     switches: tuple[int, ...]
-    _first: NDArray[np.float64]
+    _reach: NDArray[np.float64]
+    _smooth_step: NDArray[np.float64]
+    _smooth_log: NDArray[np.bool_]
+    _coded_first: NDArray[np.float64]
+    _coded_last: NDArray[np.float64]
     _coded_step: NDArray[np.float64]
     _coded_log: NDArray[np.bool_]
 
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self.smooth) + len(self.coded)
+
+    @property
+    def key(self) -> int:
+        """A column that is active just when the group is."""
+        return int((self.smooth if len(self.smooth) else self.coded)[0])
+
     def scaled(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ``S`` of latent rows in which the group is active; out of bounds goes to them."""
         S = (X[:, self.smooth] - self.origin) / self.width
-        return np.clip(S, np.where(self.axes.bounded, -0.5, -50), np.where(self.axes.bounded, 0.5, 50))
+        return np.clip(S, -self._reach, self._reach)
 
     def codes(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return (n, t) codes of latent rows in which the group is active."""
+        """Return ``C`` of latent rows in which the group is active; out of range goes to the end."""
         V = X[:, self.coded]
         if self._coded_log.any():
             V[:, self._coded_log] = np.exp(V[:, self._coded_log])
-        V = np.rint(V / self._coded_step) - self._first
-        top = np.array([len(p) - 1 for p in self.axes.prior])
-        return np.clip(V, 0, top).astype(np.intp)
+        V = np.rint(V / self._coded_step)
+        codes = np.clip(V, self._coded_first, self._coded_last) - self._coded_first
+        return codes.astype(np.intp)
 
     def fill(self, X: NDArray[np.float64], S: NDArray[np.float64], C: NDArray[np.intp]) -> None:
         """Write points into latent rows."""
         X[:, self.smooth] = S * self.width + self.origin
-        V = (C + self._first) * self._coded_step
+        V = (C + self._coded_first) * self._coded_step
         if self._coded_log.any():
-            with np.errstate(divide="ignore"):
-                V[:, self._coded_log] = np.log(V[:, self._coded_log])
+            V[:, self._coded_log] = _log(V[:, self._coded_log])
         X[:, self.coded] = V
 
     def settle(self, S: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Move coordinates of fine grids onto the grid."""
-        grid = self.step > 0
-        if grid.any():
-            V = S[:, grid] * self.width[grid] + self.origin[grid]
-            lg = self.log[grid]
-            V[:, lg] = np.exp(V[:, lg])
-            V = np.rint(V / self.step[grid]) * self.step[grid]
-            with np.errstate(divide="ignore"):
-                V[:, lg] = np.log(V[:, lg])
-            S[:, grid] = np.clip((V - self.origin[grid]) / self.width[grid], -50, 50)
+        """Return `S` with the coordinates of fine grids moved onto them."""
+        fine = np.flatnonzero(self._smooth_step > 0)
+        if not len(fine):
+            return S
+        step, log = self._smooth_step[fine], self._smooth_log[fine]
+        V = S[:, fine] * self.width[fine] + self.origin[fine]
+        V[:, log] = np.exp(V[:, log])
+        V = np.rint(V / step) * step
+        V[:, log] = _log(V[:, log])
+        S = S.copy()
+        reach = self._reach[fine]
+        S[:, fine] = np.clip((V - self.origin[fine]) / self.width[fine], -reach, reach)
         return S
 
 
 def groups_of(codec: Codec) -> list[Group]:
-    """Return the groups in topological order."""
+    """Return the groups in topological order: conditions name columns of earlier groups."""
     named = {k for condition in codec.conditions for term in condition for k, _ in term}
-    by_condition: dict[Any, list[int]] = {}
+    members: dict[Condition, list[int]] = {}
     for j, condition in enumerate(codec.conditions):
-        by_condition.setdefault(condition, []).append(j)
-    return [_group(codec, c, columns, named) for c, columns in by_condition.items()]
+        members.setdefault(condition, []).append(j)
+    return [_group(codec, condition, columns, named) for condition, columns in members.items()]
 
 
 def _group(codec: Codec, condition: Condition, columns: list[int], named: set[int]) -> Group:
     smooth: list[int] = []
     coded: list[int] = []
-    edges: list[NDArray[np.float64] | None] = []
-    prior: list[NDArray[np.float64]] = []
-    first: list[float] = []
+    grids: list[Grid | None] = []
     for j in columns:
-        if codec.categorical[j]:
-            coded.append(j)
-            edges.append(None)
-            prior.append(codec.probabilities[j])
-            first.append(0.0)
-            continue
-        grid = _grid(codec, j, MAX_ARMS if j in named else MAX_CELLS)
-        if grid is None:
-            smooth.append(j)
-            continue
-        k0, cells, masses = grid
+        grid = None
+        if not codec.categorical[j]:
+            grid = grid_of(codec, j, MAX_ARMS if j in named else MAX_CELLS)
+            if grid is None:
+                smooth.append(j)
+                continue
         coded.append(j)
-        edges.append(None if j in named else cells)
-        prior.append(masses)
-        first.append(k0)
-    s = np.array(smooth, dtype=np.intp)
-    t = np.array(coded, dtype=np.intp)
+        grids.append(grid)
+    s, t = np.array(smooth, dtype=np.intp), np.array(coded, dtype=np.intp)
+    # Neighbouring integers of a switch are no more alike than the branches that they select.
+    ordinal = [grid if j not in named else None for j, grid in zip(coded, grids, strict=True)]
+    prior = tuple(
+        codec.probabilities[j] if grid is None else grid.masses
+        for j, grid in zip(coded, grids, strict=True)
+    )
+    first = np.array([0.0 if grid is None else grid.first for grid in grids])
     normal = codec.normal[s]
     return Group(
         condition=condition,
-        columns=np.concatenate([s, t]),
         smooth=s,
         coded=t,
         origin=codec.mu[s],
-        width=np.where(normal, _SD * codec.sigma[s], np.where(codec.high[s] > codec.low[s], codec.high[s] - codec.low[s], 1.0)),
-        step=codec.step[s],
-        log=codec.log[s],
-        axes=Axes(~normal, tuple(edges), tuple(prior)),
+        width=np.maximum(codec.sigma[s], np.finfo(np.float64).tiny) / PRIOR_SD,
+        axes=Axes(
+            ~normal,
+            tuple(None if grid is None else grid.edges for grid in ordinal),
+            tuple(
+                None if grid is None else _middles(grid, normal=bool(codec.normal[j]))
+                for j, grid in zip(coded, ordinal, strict=True)
+            ),
+            prior,
+        ),
         switches=tuple(i for i, j in enumerate(coded) if j in named),
-        _first=np.array(first),
+        _reach=np.where(normal, _FAR, 0.5),
+        _smooth_step=codec.step[s],
+        _smooth_log=codec.log[s],
+        _coded_first=first,
+        _coded_last=first + np.array([len(p) - 1.0 for p in prior]),
         _coded_step=codec.step[t],
         _coded_log=codec.log[t],
     )
 
 
-def _grid(codec: Codec, j: int, limit: int):
-    """Return first index, (K + 1,) scaled edges, (K,) prior masses of a coarse grid, or None."""
-    q = codec.step[j]
-    if q <= 0:
+def grid_of(codec: Codec, j: int, limit: int) -> Grid | None:
+    """Return the grid of a quantized column of up to `limit` values, else None."""
+    step, log, normal = float(codec.step[j]), bool(codec.log[j]), bool(codec.normal[j])
+    if step <= 0:
         return None
     mu, sigma = float(codec.mu[j]), float(codec.sigma[j])
-    low, high = float(codec.low[j]), float(codec.high[j])
-    a, b = (mu - _TAIL_SD * sigma, mu + _TAIL_SD * sigma) if codec.normal[j] else (low, high)
-    with np.errstate(over="ignore"):
-        if codec.log[j]:
-            a, b = np.exp(a), np.exp(b)
-        k0, k1 = np.rint(a / q), np.rint(b / q)
+    ends = np.array([codec.low[j], codec.high[j]])
+    if normal:
+        ends = mu + np.array([-_TAIL_SD, _TAIL_SD]) * sigma
     if codec.integer[j]:
-        k0, k1 = low + 0.5, high - 0.5
-    if not k1 - k0 < limit:
+        first, last = ends + np.array([0.5, -0.5])
+    else:
+        with np.errstate(over="ignore"):
+            first, last = np.rint((np.exp(ends) if log else ends) / step)
+    if not last - first < limit:
         return None
-    cells = (np.arange(k0, k1 + 2) - 0.5) * q
-    if codec.log[j]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cells = np.where(cells > 0, np.log(cells), -np.inf)
-    scaled = (cells - mu) / (_SD * sigma) if sigma > 0 else np.array([-0.5, 0.5])
-    if codec.normal[j]:
+    edges = (np.arange(first, last + 2) - 0.5) * step
+    if log:
+        edges = _log(edges)
+    scaled = (edges - mu) / max(sigma, np.finfo(np.float64).tiny) * PRIOR_SD
+    if normal:
         scaled[0], scaled[-1] = -np.inf, np.inf
-        masses = np.diff(ndtr(scaled * _SD))
+        masses = np.diff(ndtr(scaled / PRIOR_SD))
     else:
         scaled = np.clip(scaled, -0.5, 0.5)
         scaled[0], scaled[-1] = -0.5, 0.5
         masses = np.diff(scaled)
-    while len(masses) > 1 and masses[-1] <= 0:
-        masses, scaled = masses[:-1], scaled[:-1]
-    while len(masses) > 1 and masses[0] <= 0:
-        masses, scaled, k0 = masses[1:], scaled[1:], k0 + 1
-    return float(k0), scaled, masses / masses.sum()
+    # Rounding half to even may name an end value whose cell is empty.
+    kept = np.flatnonzero(masses > 0)
+    start, stop = int(kept[0]), int(kept[-1]) + 1
+    masses = masses[start:stop]
+    return Grid(float(first) + start, scaled[start : stop + 1], masses / masses.sum())
+
+
+def _middles(grid: Grid, *, normal: bool) -> NDArray[np.float64]:
+    """Return (K,) the prior median of each cell."""
+    half = np.cumsum(grid.masses) - grid.masses / 2
+    middles: NDArray[np.float64] = PRIOR_SD * ndtri(half) if normal else half - 0.5
+    return middles
 
 
 def holds(condition: Condition, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return (n,) whether `condition` holds in latent rows."""
+    """Return (n,) whether `condition` holds in latent rows that are NaN where inactive."""
     if not condition:
         return np.ones(len(X), dtype=bool)
     either = np.zeros(len(X), dtype=bool)
     for term in condition:
-        every = np.ones(len(X), dtype=bool)
-        for k, branch in term:
-            every &= X[:, k] == branch
-        either |= every
+        either |= np.logical_and.reduce([X[:, k] == branch for k, branch in term])
     return either
+
+
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logarithms, -inf for zero and below."""
+    with np.errstate(divide="ignore"):
+        logs: NDArray[np.float64] = np.log(np.maximum(values, 0.0))
+    return logs

@@ -2,43 +2,53 @@
 
 Columns are of two kinds. *Smooth* ones carry a scaled real coordinate: the latent range of a
 bounded parameter is mapped to [-1/2, 1/2], a normal parameter to mean 0 and standard deviation
-1/sqrt(12), so that one unit is one "range" for both. *Coded* ones carry a code ``0 .. K-1``: the
-options of a choice (nominal) or the values of a coarse grid (ordinal, with cell edges in scaled
-coordinates). A mixture is ``n`` product kernels centred on observations and the prior:
+1/sqrt(12), so that one unit is one range for both. *Coded* ones carry a code ``0 .. K-1``: the
+options of a choice (nominal), or the values of a coarse grid (ordinal, with cell edges in scaled
+coordinates). A mixture is ``n`` product kernels centred on observations, and the prior:
 
-    p(x) = w_0 prior(x) + sum_i w_i prod_j k_j(x_j; c_ij, h_ij)
+    p(x) = w_0 prior(x) + sum_i w_i prod_j k_ij(x_j)
+
+Smooth kernels are normals truncated to the bounds, ordinal kernels the same integrated over cells,
+nominal kernels a point mass mixed with the prior.
 
 Notation
 --------
-``n`` kernels, ``m`` evaluation points, ``s`` smooth and ``t`` coded columns; ``S`` (n, s) scaled
-coordinates, ``C`` (n, t) codes, ``h`` bandwidths (n, s + t) or (1, s + t), ordinals in scaled
-units, nominal columns unused.
+``n`` kernels, ``m`` points, ``s`` smooth and ``t`` coded columns; ``S`` (·, s) scaled coordinates,
+``C`` (·, t) codes, ``h`` (n, s + t) bandwidths in scaled units (unused for nominal columns).
 
-Sources: Bergstra et al., NeurIPS 2011 (eq. 2-4); Watanabe, arXiv:2304.11127 (sections 3.3-3.4).
+Sources: Bergstra et al., NeurIPS 2011, section 4; Watanabe, arXiv:2304.11127, section 3.3.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import DTypeLike, NDArray
 
-    from numpy.typing import NDArray
+__all__ = [
+    "PRIOR_SD",
+    "Axes",
+    "Mixture",
+    "component_weights",
+    "log_density",
+    "mixture_of",
+    "neighbour_bandwidths",
+    "prior_draws",
+    "sample",
+]
 
-    Floats: TypeAlias = NDArray[np.floating[Any]]
-    Codes: TypeAlias = NDArray[np.intp]
-
-__all__ = ["Axes", "Mixture", "log_density", "mixture_of", "neighbour_bandwidths", "sample"]
-
+#: Standard deviation of a uniform of width 1, which normal parameters are scaled to.
+PRIOR_SD = 1 / math.sqrt(12)
 _HALF = 0.5
-_PRIOR_SD = 1 / math.sqrt(12)
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+_TINY = 1e-300
+_ULP = 2.0**-53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,241 +58,287 @@ class Axes:
     Attributes
     ----------
     bounded : (s,) bool
-        Whether a smooth column ends at ±1/2; else its prior is normal.
+        Whether a smooth column ends at -1/2 and 1/2; else its prior is normal.
     edges
         Per coded column the (K + 1,) scaled cell edges of an ordinal, None for a nominal.
+    middles
+        Per coded column the (K,) prior median of each cell; None for a nominal.
     prior
         Per coded column the (K,) prior masses.
     """
 
     bounded: NDArray[np.bool_]
     edges: tuple[NDArray[np.float64] | None, ...]
+    middles: tuple[NDArray[np.float64] | None, ...]
     prior: tuple[NDArray[np.float64], ...]
+
+    def ordinates(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return (n, s + t) positions of points on all columns, 0 on nominal ones."""
+        out = np.zeros((len(S), S.shape[1] + C.shape[1]))
+        out[:, : S.shape[1]] = S
+        for j, middles in enumerate(self.middles):
+            if middles is not None:
+                out[:, S.shape[1] + j] = middles[C[:, j]]
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """`n` product kernels and the prior.
+    """Product kernels and the prior.
 
     Attributes
     ----------
-    log_weights : (n,)
-        Of the kernels.
-    log_prior_weight
-        Of the prior.
-    centres : (n, s)
-        Scaled coordinates.
-    scales : (n, s) or (1, s)
-        Bandwidths of the smooth columns.
+    weights : (n + 1,)
+        Of the kernels and, last, of the prior; they sum to 1.
+    centres, scales : (n, s)
+        Of the smooth kernels.
     below, inside : (n, s)
-        Normal mass of each kernel under -1/2, and within the bounds.
+        Untruncated normal mass of each smooth kernel under its lower bound, and within its bounds.
     codes : (n, t)
-        Codes of the observations.
+        Centres of the coded kernels.
     masses
-        Per coded column the (R, K) table of kernel masses.
-    rows
-        Per coded column the (n,) row of that table which each kernel uses.
+        Per coded column the (n, K) masses of the ordinal kernels; None for a nominal.
     smoothing : (t,)
         The share of the prior in each nominal kernel.
     """
 
     axes: Axes
-    log_weights: Floats
-    log_prior_weight: float
-    centres: Floats
-    scales: Floats
-    below: Floats
-    inside: Floats
-    codes: Codes
-    masses: tuple[Floats | None, ...]
-    rows: tuple[Codes | None, ...]
-    smoothing: float
+    weights: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    below: NDArray[np.float64]
+    inside: NDArray[np.float64]
+    codes: NDArray[np.intp]
+    masses: tuple[NDArray[np.float64] | None, ...]
+    smoothing: NDArray[np.float64]
 
 
-def neighbour_bandwidths(
-    x: Floats, bounded: NDArray[np.bool_], floor: float
-) -> Floats:
-    """x (n, c)"""
-    n, c = x.shape
-    order = np.argsort(x, axis=0, kind="stable")
-    padded = np.empty((n + 2, c))
-    padded[0], padded[-1] = -_HALF, _HALF
-    padded[1:-1] = np.take_along_axis(x, order, axis=0)
-    gaps = np.abs(np.diff(padded, axis=0))
-    wide = np.maximum(gaps[:-1], gaps[1:])
-    if n >= 2:
-        wide[0], wide[-1] = gaps[1], gaps[-2]
-    h = np.empty_like(wide)
+def neighbour_bandwidths(x: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """Return per coordinate the larger of the distances to its two neighbours.
+
+    The ends of the range are neighbours of a single observation only; of more, the outermost have
+    one neighbour. Bandwidths are kept within `floor` and 1.
+
+    Shapes: x (n, c) scaled coordinates; result (n, c).
+
+    Source: Hyperopt's ``adaptive_parzen_normal``; floor: Watanabe, arXiv:2304.11127, section 3.3.4.
+    """
+    n = len(x)
+    if n == 1:
+        return np.clip(np.abs(x) + _HALF, floor, 1.0)
+    order = np.argsort(x, axis=0)
+    gaps = np.diff(np.take_along_axis(x, order, axis=0), axis=0)
+    wide = np.empty_like(x)
+    wide[:-1] = gaps
+    wide[-1:] = gaps[-1:]
+    np.maximum(wide[1:-1], gaps[:-1], out=wide[1:-1])
+    h = np.empty_like(x)
     np.put_along_axis(h, order, wide, axis=0)
     return np.clip(h, floor, 1.0)
 
 
 def mixture_of(
     axes: Axes,
-    S: Floats,
-    C: Codes,
-    h: Floats,
-    weights: Floats,
+    S: NDArray[np.float64],
+    C: NDArray[np.intp],
+    h: NDArray[np.float64],
+    *,
+    weights: NDArray[np.float64],
     prior_weight: float,
-    smoothing: float,
 ) -> Mixture:
-    """Build the mixture of observations `S`, `C` with bandwidths `h` (n or 1, s + t)."""
+    """Build the mixture of observations with bandwidths `h`.
+
+    Parameters
+    ----------
+    weights : (n,)
+        Positive, in units in which the prior has `prior_weight`. Without observations the mixture
+        is the prior.
+    """
     n, s = S.shape
-    total = float(weights.sum()) + prior_weight
+    everything = np.append(weights, prior_weight) if n else np.ones(1)
     scales = h[:, :s]
-    upper = ndtr((_HALF - S) / scales)
     below = ndtr((-_HALF - S) / scales)
-    inside = upper - below
-    if not axes.bounded.all():
-        below[:, ~axes.bounded] = 0
-        inside[:, ~axes.bounded] = 1
-    masses: list[Floats | None] = []
-    rows: list[Codes | None] = []
-    for j, edges in enumerate(axes.edges):
-        if edges is None:
+    inside = ndtr((_HALF - S) / scales) - below
+    below[:, ~axes.bounded] = 0
+    inside[:, ~axes.bounded] = 1
+    masses: list[NDArray[np.float64] | None] = []
+    for j, (edges, middles) in enumerate(zip(axes.edges, axes.middles, strict=True)):
+        if edges is None or middles is None:
             masses.append(None)
-            rows.append(None)
             continue
-        mids = (edges[1:] + edges[:-1]) / 2
-        mids[[0, -1]] = np.clip(mids[[0, -1]], edges[1] - 1, edges[-2] + 1)
-        width = h[:, s + j]
-        if len(h) == 1:
-            centre, rows_j = mids, C[:, j]
-        else:
-            centre, rows_j = mids[C[:, j]], np.arange(n)
-        cdf = ndtr((edges - centre[:, None]) / width[:, None])
-        mass = np.diff(cdf, axis=1)
+        cumulative = ndtr((edges - middles[C[:, j], None]) / h[:, s + j, None])
+        mass = np.diff(cumulative, axis=1)
         masses.append(mass / mass.sum(axis=1, keepdims=True))
-        rows.append(rows_j)
+    options = np.array([len(p) for p in axes.prior], dtype=np.float64)
+    # One observation's worth of prior, spread over the kernels, per option: as in Optuna's
+    # categorical kernels.
+    smoothing = options / (n + 1 + options)
+    return Mixture(
+        axes,
+        everything / everything.sum(),
+        S,
+        scales,
+        below,
+        inside,
+        C,
+        tuple(masses),
+        smoothing,
+    )
+
+
+def log_density(
+    mix: Mixture, S: NDArray[np.float64], C: NDArray[np.intp], dtype: DTypeLike = np.float64
+) -> NDArray[np.float64]:
+    """Return (m,) log densities: with respect to scaled coordinates, and to counting of codes.
+
+    Parameters
+    ----------
+    dtype
+        Of the (m, n) intermediate: float32 is three times faster and good to about 1e-3.
+    """
     with np.errstate(divide="ignore"):
-        return Mixture(
-            axes,
-            np.log(weights / total),
-            float(np.log(prior_weight / total)) if prior_weight > 0 else -math.inf,
-            S,
-            scales,
-            below,
-            inside,
-            C,
-            tuple(masses),
-            tuple(rows),
-            smoothing,
-        )
-
-
-def log_density(mix: Mixture, S: Floats, C: Codes, dtype=np.float64) -> Floats:
-    """Return (m,) log densities at points; with respect to scaled coordinates and counting."""
-    axes = mix.axes
-    n = len(mix.log_weights)
-    prior = log_prior(axes, S, C) + mix.log_prior_weight
-    if n == 0:
+        prior = _log_prior(mix.axes, S, C) + np.log(mix.weights[-1])
+        log_weights = np.log(mix.weights[:-1])
+    if not len(log_weights):
         return prior
-    out = kernel_logs(mix, S, C, dtype)
-    out += mix.log_weights
-    top = out.max(axis=1)
-    top = np.maximum(top, -1e30)
-    out -= top[:, None]
-    np.exp(out, out=out)
-    return np.logaddexp(np.log(out.sum(axis=1)) + top, prior)
+    logs = _kernel_logs(mix, S, C, dtype)
+    logs += log_weights.astype(dtype)
+    top = logs.max(axis=1)
+    logs -= top[:, None]
+    np.exp(logs, out=logs)
+    return np.logaddexp(np.log(logs.sum(axis=1)) + top.astype(np.float64), prior)
 
 
-def log_prior(axes: Axes, S: Floats, C: Codes) -> Floats:
-    """(m,)"""
+def _log_prior(axes: Axes, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
     out = np.zeros(len(S))
     if not axes.bounded.all():
-        z = S[:, ~axes.bounded] / _PRIOR_SD
-        out += (-0.5 * z * z - math.log(_PRIOR_SD) - _LOG_SQRT_2PI).sum(axis=1)
-    with np.errstate(divide="ignore"):
-        for j, p in enumerate(axes.prior):
-            out += np.log(p)[C[:, j]]
+        z = S[:, ~axes.bounded] / PRIOR_SD
+        out -= (0.5 * z * z + (math.log(PRIOR_SD) + _LOG_SQRT_2PI)).sum(axis=1)
+    for j, p in enumerate(axes.prior):
+        out += np.log(np.maximum(p, _TINY))[C[:, j]]
     return out
 
 
-def kernel_logs(mix: Mixture, S: Floats, C: Codes, dtype=np.float64) -> Floats:
-    """Return (m, n)."""
-    n, s = mix.centres.shape
-    inv = 1 / mix.scales**2
-    if len(mix.scales) == 1:
-        cand = [S * inv]
-        kern = [mix.centres]
-        const_c = -0.5 * (S * S * inv).sum(axis=1)
-        const_k = -0.5 * (mix.centres**2 * inv).sum(axis=1) - np.log(mix.scales).sum()
-    else:
-        cand = [-0.5 * S * S, S]
-        kern = [inv, mix.centres * inv]
-        const_c = np.zeros(len(S))
-        const_k = -0.5 * (mix.centres**2 * inv).sum(axis=1) - np.log(mix.scales).sum(axis=1)
-    const_k = const_k - np.log(mix.inside).sum(axis=1) - s * _LOG_SQRT_2PI
-    with np.errstate(divide="ignore"):
-        for j, edges in enumerate(mix.axes.edges):
-            code = C[:, j]
-            if edges is None:
-                p = mix.axes.prior[j][code]
-                lam = mix.smoothing * len(mix.axes.prior[j]) / (1 + mix.smoothing * len(mix.axes.prior[j]))
-                miss, hit = np.log(np.maximum(lam * p, 1e-300)), np.log(1 - lam + lam * p)
-                const_c += miss
-                uniq, where = np.unique(code, return_inverse=True)
-                left = np.zeros((len(code), len(uniq)))
-                left[np.arange(len(code)), where] = hit - miss
-                cand.append(left)
-                kern.append((mix.codes[:, j][:, None] == uniq).astype(dtype))
-            else:
-                T = np.log(np.maximum(mix.masses[j], 1e-300))
-                R, K = T.shape
-                if R == n and len(mix.scales) > 1:
-                    left = np.zeros((len(code), K))
-                    left[np.arange(len(code)), code] = 1
-                    cand.append(left)
-                    kern.append(T)
-                else:
-                    cand.append(T[:, code].T)
-                    kern.append((mix.codes[:, j][:, None] == np.arange(K)).astype(dtype))
-    A = np.concatenate(cand, axis=1).astype(dtype)
-    B = np.concatenate([k.astype(dtype) for k in kern], axis=1)
-    out = A @ B.T
-    out += const_k.astype(dtype)
-    out += const_c.astype(dtype)[:, None]
-    return out
+def _kernel_logs(
+    mix: Mixture, S: NDArray[np.float64], C: NDArray[np.intp], dtype: DTypeLike
+) -> NDArray[np.float64]:
+    """Return (m, n) log kernels as one matrix product of point features and kernel features.
 
-
-def sample(mix: Mixture, U: Floats, log_tilt: Floats | None = None) -> tuple[Floats, Codes]:
-    """Draw m points by (m, 1 + s + t) uniforms."""
-    axes = mix.axes
-    m = len(U)
-    n, s = mix.centres.shape
-    w = np.append(np.exp(mix.log_weights), math.exp(mix.log_prior_weight))
-    if log_tilt is not None:
-        w = w * log_tilt
-    c = np.cumsum(w)
-    comp = np.minimum(np.searchsorted(c, U[:, 0] * c[-1], side="right"), n)
-    prior = comp == n
-    k = np.where(prior, 0, comp)
-    u = U[:, 1 : 1 + s]
-    S = np.where(axes.bounded, u - _HALF, 0.0)
-    if not axes.bounded.all():
-        S[:, ~axes.bounded] = _PRIOR_SD * ndtri(np.clip(u[:, ~axes.bounded], 2.0**-54, 1 - 2.0**-53))
-    if n:
-        sc = mix.scales[k] if len(mix.scales) > 1 else mix.scales
-        z = ndtri(np.clip(mix.below[k] + u * mix.inside[k], 2.0**-54, 1 - 2.0**-53))
-        d = mix.centres[k] + sc * z
-        d = np.where(axes.bounded, np.clip(d, -_HALF, _HALF), d)
-        S = np.where(prior[:, None], S, d)
-    C = np.empty((m, len(axes.edges)), dtype=np.intp)
-    for j, edges in enumerate(axes.edges):
-        p = axes.prior[j]
-        v = U[:, 1 + s + j]
-        cp = np.cumsum(p)
-        K = len(p)
-        from_prior = np.minimum(np.searchsorted(cp, v * cp[-1], side="right"), K - 1)
-        if not n:
-            C[:, j] = from_prior
-        elif edges is None:
-            lam = mix.smoothing * K / (1 + mix.smoothing * K)
-            stay = v >= lam
-            fp = np.minimum(np.searchsorted(cp, np.minimum(v / max(lam, 1e-300), 1) * cp[-1], side="right"), K - 1)
-            C[:, j] = np.where(prior, from_prior, np.where(stay, mix.codes[k, j], fp))
+    A normal's exponent expands to ``-x²/2h² + x c/h² - c²/2h²``; a coded column is a one-hot vector
+    times log masses; a nominal one needs only the codes that occur among the points.
+    """
+    m, (n, s) = len(S), mix.centres.shape
+    precision = mix.scales**-2.0
+    pull = mix.centres * precision
+    of_points: list[NDArray[np.float64]] = [-0.5 * S * S, S]
+    of_kernels: list[NDArray[np.float64]] = [precision, pull]
+    # One logarithm of a product per kernel instead of s of them.
+    per_kernel = -0.5 * (pull * mix.centres).sum(axis=1) - s * _LOG_SQRT_2PI
+    per_kernel -= np.log(mix.scales * mix.inside).sum(axis=1)
+    per_point = np.zeros(m)
+    for j, prior in enumerate(mix.axes.prior):
+        code, mass = C[:, j], mix.masses[j]
+        if mass is not None:
+            onehot = np.zeros((m, mass.shape[1]))
+            onehot[np.arange(m), code] = 1
+            of_kernels.append(np.log(np.maximum(mass, _TINY)))
         else:
-            cum = np.cumsum(mix.masses[j], axis=1)[mix.rows[j][k]]
-            fk = np.minimum((cum <= (v * cum[:, -1])[:, None]).sum(axis=1), K - 1)
-            C[:, j] = np.where(prior, from_prior, fk)
+            share = mix.smoothing[j]
+            miss = share * prior[code]
+            hit = np.log(1 - share + miss)
+            miss = np.log(np.maximum(miss, _TINY))
+            per_point += miss
+            present, where = np.unique(code, return_inverse=True)
+            onehot = np.zeros((m, len(present)))
+            onehot[np.arange(m), where] = hit - miss
+            of_kernels.append((mix.codes[:, j, None] == present).astype(np.float64))
+        of_points.append(onehot)
+    left = np.concatenate(of_points, axis=1, dtype=dtype, casting="same_kind")
+    right = np.concatenate(of_kernels, axis=1, dtype=dtype, casting="same_kind")
+    logs: NDArray[np.float64] = left @ right.T
+    logs += per_kernel.astype(dtype)
+    logs += per_point.astype(dtype)[:, None]
+    return logs
+
+
+def component_weights(
+    mix: Mixture, fixed: dict[int, int]
+) -> NDArray[np.float64]:
+    """Return (n + 1,) weights of the components given the codes of some nominal columns.
+
+    Parameters
+    ----------
+    fixed
+        ``coded column -> code``.
+    """
+    weights = mix.weights
+    for j, code in fixed.items():
+        prior, share = mix.axes.prior[j][code], mix.smoothing[j]
+        kernel = share * prior + (1 - share) * (mix.codes[:, j] == code)
+        weights = weights * np.append(kernel, prior)
+    return weights
+
+
+def sample(
+    mix: Mixture, U: NDArray[np.float64], component: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Draw from given components of the mixture by inversion.
+
+    Parameters
+    ----------
+    U : (m, s + t)
+        Uniform on [0, 1).
+    component : (m,)
+        Kernel numbers; n is the prior.
+
+    Returns
+    -------
+    tuple
+        ``S`` (m, s) and ``C`` (m, t).
+    """
+    n, s = mix.centres.shape
+    S, C = prior_draws(mix.axes, U)
+    if not n:
+        return S, C
+    rows = np.flatnonzero(component < n)
+    kernel, u = component[rows], U[rows]
+    z = ndtri(np.clip(mix.below[kernel] + u[:, :s] * mix.inside[kernel], _ULP / 2, 1 - _ULP))
+    moved = mix.centres[kernel] + mix.scales[kernel] * z
+    bounded = mix.axes.bounded
+    moved[:, bounded] = np.clip(moved[:, bounded], -_HALF, _HALF)
+    S[rows] = moved
+    for j, prior in enumerate(mix.axes.prior):
+        v, mass = u[:, s + j], mix.masses[j]
+        if mass is not None:
+            C[rows, j] = _invert(np.cumsum(mass, axis=1)[kernel], v)
+            continue
+        # v < share picks the prior, and v / share is uniform again.
+        share = mix.smoothing[j]
+        C[rows, j] = np.where(
+            v < share, _invert(np.cumsum(prior)[None], v / share), mix.codes[kernel, j]
+        )
     return S, C
+
+
+def prior_draws(
+    axes: Axes, U: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return points of the prior at uniforms `U` (m, s + t)."""
+    s = len(axes.bounded)
+    S = U[:, :s] - _HALF
+    if not axes.bounded.all():
+        u = np.clip(U[:, :s][:, ~axes.bounded], _ULP / 2, 1 - _ULP)
+        S[:, ~axes.bounded] = PRIOR_SD * ndtri(u)
+    C = np.empty((len(U), len(axes.prior)), dtype=np.intp)
+    for j, prior in enumerate(axes.prior):
+        C[:, j] = _invert(np.cumsum(prior)[None], U[:, s + j])
+    return S, C
+
+
+def _invert(cumulative: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return (m,) codes at probabilities `u`, given (m or 1, K) cumulative masses."""
+    if len(cumulative) == 1:
+        code = np.searchsorted(cumulative[0], u * cumulative[0, -1], side="right")
+    else:
+        code = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(axis=1)
+    return np.minimum(code, cumulative.shape[1] - 1).astype(np.intp)

@@ -418,9 +418,7 @@ def test_odd_exceptions_become_failures(error):
         raise error
 
     trials = Trials()
-    run(
-        objective, trials=trials, catch_eval_exceptions=True, max_evals=2, return_argmin=False
-    )
+    run(objective, trials=trials, catch_eval_exceptions=True, max_evals=2, return_argmin=False)
     assert [t.failure.type for t in trials.history] == [type(error).__name__] * 2
 
 

@@ -182,6 +182,15 @@ def test_a_node_where_it_would_stay_without_a_value(tree):
         compile_space(tree)
 
 
+def test_hyperopts_own_nodes_are_named():
+    apply = type("Apply", (), {"__module__": "hyperopt.pyll.base"})
+    with pytest.raises(BadSearchSpace, match=r"node of Hyperopt's; .*from sparktrials import hp"):
+        compile_space({"a": [apply()]})
+    with pytest.raises(BadSearchSpace, match="node of Hyperopt's"):
+        hp.choice("c", [apply()])
+    assert value([apply]) == (apply,)  # a class is a constant
+
+
 def test_dict_subclasses_with_items_of_their_own():
     class Doubling(dict):
         def __getitem__(self, key):
