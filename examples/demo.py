@@ -57,6 +57,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 130
+    finally:
+        stop_spark()
     report({key: Trials(store, exp_key=key) for key in ALGORITHMS}, runs, arguments.history)
     return 0
 
@@ -100,6 +102,16 @@ def spark_trials(store: str, key: str) -> SparkTrials:
         slots = trials.parallelism
         context.parallelize(range(slots), slots).foreach(load)
     return trials
+
+
+def stop_spark() -> None:
+    """Stop Spark if it was started: at the end of the process it complains."""
+    if "pyspark" in sys.modules:
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()
 
 
 def load(_: int) -> None:

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from tests.fakes import FakeClock, FaultyDispatcher, SilentObserver
 
-from fakes import FakeClock, FaultyDispatcher, SilentObserver
 from sparktrials import hp, rand
 from sparktrials.space import compile_space
 from sparktrials.store import open_store

@@ -350,7 +350,7 @@ class Broken:
 
     def suggest(self, space, history, n, ctx):
         self.count()
-        return [{"x": float(i)} for i in ctx.ids]
+        return [{"x": -float(i)} for i in ctx.ids]
 
 
 @pytest.mark.parametrize("at", [1, 2, 4])

@@ -18,8 +18,8 @@ __all__ = ["SALVAGE", "is_busy", "translated"]
 #: What to do about a damaged file.
 SALVAGE = "move it away and restore a copy, or save what is left with: sqlite3 FILE .recover"
 
-_ERROR, _BUSY, _LOCKED, _TOO_BIG = 1, 5, 6, 18
-_CORRUPT = frozenset({_ERROR, 11, 19, 20, 24, 26})  # CORRUPT CONSTRAINT MISMATCH FORMAT NOTADB
+_ERROR, _BUSY, _LOCKED, _TOO_BIG, _NOT_A_DATABASE = 1, 5, 6, 18, 26
+_CORRUPT = frozenset({_ERROR, 11, 19, 20, 24})  # CORRUPT CONSTRAINT MISMATCH FORMAT
 _ROOM = "make room and run again: what was stored before is intact"
 _RIGHTS = "it may not be written: check the owner and the mode of the file and its directory"
 _LOCAL = (
@@ -52,7 +52,7 @@ _MESSAGES: Mapping[str, int] = {
     "database or disk is full": 13,
     "unable to open database": 14,
     "locking protocol": 15,
-    "file is not a database": 26,
+    "file is not a database": _NOT_A_DATABASE,
     "string or blob too big": _TOO_BIG,
 }
 
@@ -75,6 +75,8 @@ def is_busy(error: sqlite3.Error) -> bool:
 def translated(error: sqlite3.Error, url: str) -> SparkTrialsError:
     """Return the exception to raise for one of SQLite's."""
     code = _code(error)
+    if code == _NOT_A_DATABASE:
+        return StoreCorrupt(f"{url} is not an SQLite file, or its beginning is lost: {SALVAGE}")
     if code in _CORRUPT:
         return StoreCorrupt(f"{url} is damaged ({error}): {SALVAGE}")
     if code is not None and code in _UNAVAILABLE:

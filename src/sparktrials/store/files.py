@@ -1,4 +1,9 @@
-"""Whether a file may be opened as a store, and how: checked before SQLite may change anything."""
+"""Whether a file may be opened as a store, and how.
+
+Only SQLite may open the file. A process that closes a file gives up *all* its locks on it, those of
+its SQLite connections too: another process then takes itself for the last one, removes the log, and
+what is written to it from here is lost. Hence `stat` and pragmas where the header would tell.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import logging
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
 from sparktrials.store.faults import SALVAGE
@@ -14,8 +20,7 @@ from sparktrials.store.schema import APPLICATION, VERSION, connect, create, expe
 __all__ = ["open_file"]
 
 _log = logging.getLogger("sparktrials.store")
-_MAGIC = b"SQLite format 3\0"
-_HEADER = 100  # bytes
+_SMALLEST = 512  # bytes: a page
 _POLLS, _POLL_S = 10, 0.05
 
 
@@ -36,13 +41,15 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
     try:
         if make and not path.exists():
             create(path)
-        _inspect(path)
+        _look(path)
         connection = connect(path, timeout_s=timeout_s)
         try:
-            _configure(connection, path)
+            connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere calls nothing
+            connection.execute("PRAGMA cell_size_check = ON")  # damage is found where it is
             connection.execute("BEGIN")
             _check(connection, path)
             connection.execute("COMMIT")
+            _configure(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -52,45 +59,57 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
     return connection
 
 
-def _inspect(path: Path) -> None:
-    """Refuse what is not a store, before SQLite sees it."""
+def _look(path: Path) -> None:
+    """Refuse what SQLite would take for a new file; it would even remove its log."""
     if not path.is_file():
         msg = "it is not a file" if path.exists() else "it is not there"
         raise OSError(msg)
     for _ in range(_POLLS):
         # Empty for a moment where another process makes it on a file system without hard links.
-        if path.stat().st_size:
+        if size := path.stat().st_size:
             break
         time.sleep(_POLL_S)
-    header = _header(path)
-    if not header:
+    else:
         msg = f"{path} is empty and no store: put the right file there, or remove it to start anew"
         raise StoreCorrupt(msg)
-    if len(header) < _HEADER or not header.startswith(_MAGIC):
-        msg = f"{path} is not an SQLite file, or its beginning is lost: {SALVAGE}"
+    if size < _SMALLEST:
+        msg = f"{path} is not an SQLite file, or has been cut: {SALVAGE}"
         raise StoreCorrupt(msg)
-    if _number(header, 68, 4) != APPLICATION:
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse files of others, of the future, and damaged ones; nothing is changed so far."""
+
+    def pragma(name: str) -> Any:  # noqa: ANN401 - numbers and texts
+        return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    if pragma("application_id") != APPLICATION:
         msg = f"{path} is an SQLite file of another program: name another file for the store"
         raise StoreCorrupt(msg)
-
-
-def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEADER)
-
-
-def _number(header: bytes, offset: int, size: int) -> int:
-    return int.from_bytes(header[offset : offset + size], "big")
+    version = pragma("user_version")
+    if version > VERSION:
+        msg = (
+            f"{path} has version {version} of the tables; this sparktrials knows versions up to "
+            f"{VERSION}: upgrade it, or name another file"
+        )
+        raise StoreVersionError(msg)
+    rows = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
+    found = {name for kind, name in rows if kind == "table"}
+    if version != VERSION or not found >= expected() or any(kind == "trigger" for kind, _ in rows):
+        msg = f"{path} has not the tables of a store of version {version}: {SALVAGE}"
+        raise StoreCorrupt(msg)
+    # SQLite has compared the number of pages with that in the header, but not looked at the last.
+    if path.stat().st_size % pragma("page_size"):
+        log = path.with_name(path.name + "-wal")
+        whole = log.exists() and log.stat().st_size and pragma("quick_check(1)") == "ok"
+        if not whole:
+            msg = f"{path} has been cut, its last page is not whole: {SALVAGE}"
+            raise StoreCorrupt(msg)
 
 
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
-    for pragma in (
-        "trusted_schema = OFF",  # a file from elsewhere calls no functions
-        "cell_size_check = ON",  # damage is found where it is, not where it is felt
-        "fullfsync = ON",  # macOS: else fsync leaves data in the disk's cache
-        "checkpoint_fullfsync = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    for name in ("fullfsync", "checkpoint_fullfsync"):  # macOS: else fsync leaves data in the disk
+        connection.execute(f"PRAGMA {name} = ON")
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
         try:
@@ -106,31 +125,3 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
         )
     # EXTRA: without a write-ahead log, a commit is the removal of a file, to be made durable, too.
     connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        msg = (
-            f"{path} has version {version} of the tables; this sparktrials knows versions up to "
-            f"{VERSION}: upgrade it, or name another file"
-        )
-        raise StoreVersionError(msg)
-    rows = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
-    found = {name for kind, name in rows if kind == "table"}
-    if version != VERSION or not found >= expected() or any(kind == "trigger" for kind, _ in rows):
-        msg = f"{path} has not the tables of a store of version {version}: {SALVAGE}"
-        raise StoreCorrupt(msg)
-    header = _header(path)
-    page = _number(header, 16, 2)
-    if path.stat().st_size >= _number(header, 28, 4) * (65536 if page == 1 else page):
-        return
-    # Shorter than its header says. That is a loss, unless its log has the rest, which SQLite knows.
-    # The order counts: an empty log says that nobody has written since this transaction began.
-    log = path.with_name(path.name + "-wal")
-    verdict = "it is shorter than it says"
-    if log.exists() and log.stat().st_size:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        msg = f"{path} has been cut ({verdict}): {SALVAGE}"
-        raise StoreCorrupt(msg)

@@ -123,7 +123,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(msg)
 
 
-_DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
+# Unlike `decode`, it does not look for white space around the value: nobody writes that here.
+_DECODE = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 
 def decode_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -135,10 +136,14 @@ def decode_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
         If it is not JSON, NaN and Infinity included, or nested too deeply.
     """
     try:
-        return _DECODE(text)
+        value, end = _DECODE(text)
     except RecursionError:
         msg = "nested too deeply"
         raise ValueError(msg) from None
+    if end != len(text):
+        msg = "more than one JSON value"
+        raise ValueError(msg)
+    return value
 
 
 # --------------------------------------------------------------------------- tags

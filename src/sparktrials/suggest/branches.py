@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["next_branch", "shares"]
 
-#: Exponent of the rank in a branch's share.
-DECAY = 1.5
+#: Exponent of the rank in a branch's share: the second best of two gets a third.
+DECAY = 1.0
 #: Trials after which the prior of a branch counts half.
 PRIOR_TRIALS = 20.0
 
@@ -42,8 +42,8 @@ def shares(
     tried = np.isfinite(best)
     # An untried branch is taken for an average one.
     best[~tried] = np.median(best[tried]) if tried.any() else 0.0
-    rank = 1 + (best[:, None] > best).sum(axis=1)
-    owed = rank**-DECAY * (1 - best)
+    rank = 1.0 + (best < best[:, None]).sum(axis=1)
+    owed = rank**-DECAY
     belief = prior ** (PRIOR_TRIALS / (PRIOR_TRIALS + n))
     owed = owed * belief
     if not owed.sum() > 0:

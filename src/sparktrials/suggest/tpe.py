@@ -1,176 +1,425 @@
-"""Tree-structured Parzen estimator (prototype under measurement)."""
+"""Tree-structured Parzen estimator: joint densities per group of parameters, branches as a bandit.
+
+For each group of parameters that are active together, trials are split by the rank of their loss;
+``l`` is the Parzen mixture of the good ones, ``g`` that of the others. Candidates are drawn from
+``l``, and the one with the largest ``l/g`` is taken, less a mild repulsion from what is pending.
+Which branches are taken is decided first, see `branches`. What was measured is recorded in
+docs/decisions/0003-tpe.md.
+
+Shapes: ``X`` (n, d) latent rows, NaN where inactive; ``S``, ``C`` as in `parzen`.
+Sources: Bergstra et al., NeurIPS 2011; Watanabe, arXiv:2304.11127.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparktrials.suggest import parzen
-from sparktrials.suggest import random as rand
-from sparktrials.suggest.algorithm import Algorithm
-from sparktrials.suggest.grouping import groups_of, holds
+from sparktrials.errors import InvalidArgument
 from sparktrials.study.history import CODE
 from sparktrials.study.trial import TrialState
+from sparktrials.suggest import parzen
+from sparktrials.suggest.algorithm import Algorithm
+from sparktrials.suggest.branches import next_branch, shares
+from sparktrials.suggest.grouping import Group, groups_of, holds
+from sparktrials.suggest.tried import Tried, continuous_always
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sparktrials.space import Point, Space
+    from sparktrials.space.codec import Codec
+    from sparktrials.study.history import History
+    from sparktrials.study.protocols import SuggestContext
+
+__all__ = ["Settings", "suggest"]
+
+#: Default share of good trials, and their largest number.
+GOOD_SHARE = 0.15
+MAX_GOOD = 25
+#: Of more trials that are not good, the best half of this many count, and an even choice of the
+#: rest stands for all of the rest.
+MAX_OTHERS = 500
+#: No bandwidth is below a hundredth of the range, nor below 1 / (2 + share * n) of it.
+FINEST = 100.0
+GOOD_FLOOR_SHARE = 0.2
+#: A candidate on top of a pending point loses all but this part of its l/g.
+REPULSION = 0.9
+#: Squared distance, in bandwidths, between different options of a choice.
+MISMATCH = 8.0
+#: Prior draws that are looked through for an untried point, when all candidates were tried.
+N_FRESH = 256
+#: Branches that are given up, one after the other, before a point is repeated.
+MAX_RETRIES = 64
+
+_FINISHED = [CODE[s] for s in (TrialState.OK, TrialState.FAILED, TrialState.PRUNED)]
+_PENDING = [CODE[s] for s in (TrialState.NEW, TrialState.RUNNING)]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    n_startup_jobs: int = 20
-    n_EI_candidates: int = 24
-    gamma: float = 1.0
+    """Hyperopt's keywords.
+
+    Attributes
+    ----------
+    n_startup_jobs
+        So many trials must have finished before results steer the points; until then they are those
+        of random search.
+    n_EI_candidates
+        Draws from the good trials' density, of which the most promising is taken.
+    gamma
+        A number: the ``ceil(gamma * sqrt(n))`` best trials, 25 at most, are the good ones, as in
+        Hyperopt. None: the ``ceil(0.15 n)`` best, 25 at most.
+    prior_weight
+        Weight of the prior in the densities, relative to that of a trial.
+    verbose
+        Accepted for Hyperopt's sake, without effect.
+
+    Raises
+    ------
+    InvalidArgument
+        If a value makes no sense.
+    """
+
+    n_startup_jobs: int = 10
+    n_EI_candidates: int = 64  # noqa: N815 - Hyperopt's name
+    gamma: float | None = None
     prior_weight: float = 1.0
     verbose: bool = True
-    # experimental
-    split: str = "sqrt"
-    cap: int = 25
-    gw: str = "uniform"
-    bw: str = "uniform"
-    gband: str = "neighbour"
-    bband: str = "scott"
-    gexp: float = 1.0
-    gdiv: float = 1.0
-    gscale: float = 1.0
-    bscale: float = 1.0
-    bmin: float = 0.01
-    lam: float = 1.0
-    pend: str = "off"
-    bprior: float = 1.0
-    gfloor: str = "good"
+
+    def __post_init__(self) -> None:
+        """Check."""
+        for name, least in (("n_startup_jobs", 0), ("n_EI_candidates", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+                msg = f"tpe.suggest: {name} must be an integer >= {least}, got {value!r}"
+                raise InvalidArgument(msg)
+        for name, optional in (("gamma", True), ("prior_weight", False)):
+            value = getattr(self, name)
+            if value is None and optional:
+                continue
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or value <= 0:
+                msg = f"tpe.suggest: {name} must be a finite number > 0, got {value!r}"
+                raise InvalidArgument(msg)
+
+    def n_good(self, n: int) -> int:
+        """Return how many of `n` trials are good ones."""
+        if self.gamma is None:
+            return min(math.ceil(GOOD_SHARE * n), MAX_GOOD)
+        return min(math.ceil(self.gamma * math.sqrt(n)), MAX_GOOD)
 
 
-def bandwidth(rule, scale, e, x, d, st, div=1.0, minb=0.01, floor=None):
-    n = len(x)
-    if rule == "neighbour":
-        if floor is not None:
-            return np.minimum(parzen.neighbour_bandwidths(x, None, floor) * scale, 1.0)
-        return np.minimum(parzen.neighbour_bandwidths(x, None, 1 / (div*min(100.0, (2.0 + n) ** e))) * scale, 1.0)
-    if rule == "scott":
-        sd = x.std(axis=0) if n > 1 else np.full(x.shape[1], 0.2887)
-        return np.clip(scale * sd * max(n, 1) ** (-1 / (d + 4)), minb, 1.0)[None]
-    if rule == "const":
-        return np.full((1, x.shape[1]), scale * 0.2 * max(n, 1) ** (-1 / (d + 4)))
-    raise ValueError
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What the points depend on: finished trials by id, failed ones with loss NaN, and pending."""
+
+    X: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    pending: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, history: History) -> _Known:
+        states = history.states
+        finished = np.isin(states, _FINISHED)
+        if finished.all():
+            return cls(history.X, history.losses, history.X[:0])
+        pending = np.isin(states, _PENDING)
+        return cls(history.X[finished], history.losses[finished], history.X[pending])
 
 
-def fit(group, S, C, good, bad, st):
-    axes = group.axes
-    d = len(group.columns)
-    out = []
-    for idx, w, rule, scale, which in (
-        (good, st.gw, st.gband, st.gscale, 0),
-        (bad, st.bw, st.bband, st.bscale, 1),
-    ):
-        Sx, Cx = S[idx], C[idx]
-        n = len(idx)
-        ords = [np.zeros(n) if e is None else ((e[1:] + e[:-1]) / 2)[Cx[:, j]] for j, e in enumerate(axes.edges)]
-        x = np.concatenate([Sx, np.stack(ords, 1)], axis=1) if ords else Sx
-        h = bandwidth(rule, scale, st.gexp, x, d, st, st.gdiv, 0.01 if which == 0 else st.bmin, eval(st.gfloor[1:], dict(N=len(S), n=n, d=d)) if which==0 and st.gfloor[0]=="=" else None) if n else np.ones((1, d))
-        if w == "uniform":
-            weights = np.ones(n)
-        elif w == "rank":
-            weights = np.log(n + 1) - np.log(np.arange(1, n + 1))
-            weights *= n / weights.sum() if n else 1
-        elif w.startswith("pow"):
-            weights = np.arange(1, n + 1.0) ** -float(w[3:])
-            weights *= n / weights.sum() if n else 1
-        elif w == "lin":
-            weights = np.arange(n, 0, -1.0)
-            weights *= n / weights.sum() if n else 1
-        elif w == "forget":
-            weights = np.ones(n) if n < 25 else np.concatenate([np.linspace(1 / n, 1, n - 25), np.ones(25)])
-        lam = st.lam / (n + 1)
-        out.append(parzen.mixture_of(axes, Sx, Cx, h, weights, st.prior_weight*(1 if which==0 else st.bprior), lam))
-    return out
+def propose(
+    space: Space,  # noqa: ARG001 - the signature of all algorithms
+    history: History,
+    n: int,
+    context: SuggestContext,
+    settings: Settings,
+) -> list[Point]:
+    """Return `n` points: random ones until enough trials have finished, then modelled ones.
 
-
-def n_good(n, st):
-    if st.split == "sqrt":
-        return min(math.ceil(st.gamma * math.sqrt(n)), st.cap)
-    return min(math.ceil(st.gamma * n), st.cap)
-
-
-def propose(space, history, n, context, settings):
-    st = settings
+    Point k of a batch is the one that would be returned if the points before it were pending.
+    """
     codec = history.codec
-    states = history.states
-    fin = np.isin(states, [CODE[TrialState.OK], CODE[TrialState.FAILED], CODE[TrialState.PRUNED]])
-    if fin.sum() < st.n_startup_jobs:
-        return rand.propose(space, history, n, context, None)
-    pend = np.isin(states, [CODE[TrialState.NEW], CODE[TrialState.RUNNING]])
-    X, losses = history.X[fin], history.losses[fin]
-    Xp = history.X[pend]
-    group = groups_of(codec)[0]
+    known = _Known.of(history)
+    generators = [context.rng(trial_id) for trial_id in context.ids[:n]]
+    tried = Tried(codec, known.X, known.pending) if not continuous_always(codec) else None
+    if len(known.losses) < settings.n_startup_jobs:
+        rows = _random(codec, generators, tried)
+    else:
+        rows = _Proposal(codec, known, settings, generators, tried).rows()
+    return list(codec.decode(rows))
+
+
+def _random(
+    codec: Codec, generators: Sequence[np.random.Generator], tried: Tried | None
+) -> NDArray[np.float64]:
+    """Return the rows of random search, except that tried points are drawn again."""
+    rows = np.empty((len(generators), len(codec)))
+    for row, rng in zip(rows, generators, strict=True):
+        rng.random(out=row)
+    rows = codec.from_unit(rows)
+    rows[~codec.active(rows)] = np.nan
+    if tried is not None:
+        for i, rng in enumerate(generators):
+            if tried.has(rows[i]):
+                rows[i] = tried.fresh(rows[i], rng, N_FRESH)
+            if tried.has(rows[i]):
+                rows[i] = tried.variant(rows[i], rng)
+            tried.add(rows[i])
+    return rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    """The densities of one group."""
+
+    good: parzen.Mixture
+    others: parzen.Mixture
+    reach: NDArray[np.float64]  # (s + t,) distances over which pending points repel
+
+    @classmethod
+    def of(cls, group: Group, known: _Known, settings: Settings) -> _Model:
+        """Split the trials in which `group` is active by rank, and fit both parts."""
+        here = ~np.isnan(known.X[:, group.key])
+        X, losses = known.X[here], known.losses[here]
+        n = len(X)
+        order = np.argsort(losses, kind="stable")  # NaN, that is failed, last
+        n_good = min(settings.n_good(n), n - int(np.isnan(losses).sum()))
+        picks, weights = _thinned(order[n_good:])
+        floor = 1 / min(FINEST, 2 + GOOD_FLOOR_SHARE * n)
+        good, h = _mixture(group, X[order[:n_good]], _rank_weights(n_good), floor, settings)
+        floor = 1 / min(FINEST, 2 + n - n_good)
+        others, _ = _mixture(group, X[picks], weights, floor, settings)
+        return cls(good, others, np.median(h, axis=0) if n_good else np.full(len(group), 0.1))
+
+    def score(
+        self, S: NDArray[np.float64], C: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return (m,) logarithms of l/g."""
+        return parzen.log_density(self.good, S, C) - parzen.log_density(
+            self.others, S, C, np.float32
+        )
+
+
+def _mixture(
+    group: Group,
+    X: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    floor: float,
+    settings: Settings,
+) -> tuple[parzen.Mixture, NDArray[np.float64]]:
     S, C = group.scaled(X), group.codes(X)
-    order = np.argsort(losses, kind="stable")
-    k = n_good(len(X), st)
-    k = min(k, int(np.isfinite(losses).sum()))
-    good, bad = order[:k], np.sort(order[k:])
-    gm, bm = fit(group, S, C, good, bad, st)
-    m = st.n_EI_candidates
-    rows = np.full((n, len(codec)), np.nan)
-    U = np.concatenate([context.rng(i).random((m, 1 + len(group.columns))) for i in context.ids[:n]])
-    cS, cC = parzen.sample(gm, U)
-    cS = group.settle(cS)
-    lg = parzen.log_density(gm, cS, cC)
-    lb = parzen.log_density(bm, cS, cC, np.float32)
-    pS, pC = group.scaled(Xp), group.codes(Xp)
-    P = len(pS)
-    seen = np.concatenate([C, pC]) if not len(group.smooth) else None
-    h = None
-    if st.pend != "off":
-        nb = len(bad) + 1
-        if st.pend.startswith("liar"):
-            w = float(st.pend[4:] or 1)
-            extra = np.zeros(len(cS))
-            ctot = 0.0
-            def add(sp, cp):
-                nonlocal ctot
-                one = parzen.mixture_of(group.axes, sp[None], cp[None], bm_h, np.ones(1), 0.0, st.lam / nb)
-                extra[:] += w * np.exp(parzen.kernel_logs(one, cS, cC)[:, 0])
-                ctot += w
-        elif st.pend.startswith("soft"):
-            w = float(st.pend[4:] or 1)
-            add = None
-        bm_h = np.concatenate([bm.scales[:1], np.full((1, len(group.coded)), .1)], axis=1)
-        if st.pend.startswith("pen"):
-            a, b = map(float, st.pend[3:].split(","))
-            pen = np.zeros(len(cS))
-            hh = b * np.median(gm.scales, axis=0)
-            def add(sp, cp):
-                d2 = (((cS - sp) / hh) ** 2).sum(axis=1) + (cC != cp).sum(1) * 4
-                pen[:] += np.log1p(-a * np.exp(-0.5 * d2))
-        for sp, cp in zip(pS, pC):
-            add(sp, cp)
-    for r in range(n):
-        sl = slice(r * m, (r + 1) * m)
-        sc = lg[sl] - lb[sl]
-        if st.pend.startswith("liar"):
-            nb = len(bad) + 1
-            sc = lg[sl] - (np.log(np.exp(lb[sl].astype(float)) * nb + extra[sl]) - np.log(nb + ctot))
-        elif st.pend.startswith("pen"):
-            sc = sc + pen[sl]
-        if seen is not None:
-            dup = (cC[sl][:, None, :] == seen[None]).all(2).any(1)
-            if not dup.all():
-                sc = np.where(dup, -np.inf, sc)
-            else:
-                UU = context.rng(context.ids[r] + 10**6).random((256, 1 + len(group.columns)))
-                UU[:, 0] = 1 - 1e-12
-                _, c2 = parzen.sample(gm, UU)
-                dup = (c2[:, None, :] == seen[None]).all(2).any(1)
-                i = int(np.argmin(dup))
-                cC[sl.start] = c2[i]
-                sc = np.full(m, -1.0); sc[0] = 0
-        b = sl.start + int(np.argmax(sc))
-        group.fill(rows[r : r + 1], cS[b : b + 1], cC[b : b + 1])
-        if st.pend != "off" and r + 1 < n:
-            add(cS[b], cC[b])
-        if seen is not None:
-            seen = np.concatenate([seen, cC[b : b + 1]])
-    return codec.decode(rows)
+    x = group.axes.ordinates(S, C)
+    h = parzen.neighbour_bandwidths(x, floor) if len(x) else x
+    mixture = parzen.mixture_of(
+        group.axes, S, C, h, weights=weights, prior_weight=settings.prior_weight
+    )
+    return mixture, h
+
+
+def _rank_weights(n: int) -> NDArray[np.float64]:
+    """Return (n,) weights falling with the rank, 1 on average: CMA-ES's recombination weights."""
+    weights = math.log(n + 1) - np.log(np.arange(1, n + 1))
+    return weights * (n / weights.sum()) if n else weights
+
+
+def _thinned(order: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return at most `MAX_OTHERS` of the trials in `order`, and the weights that make up for it."""
+    if len(order) <= MAX_OTHERS:
+        return order, np.ones(len(order))
+    half = MAX_OTHERS // 2
+    rest = order[half:]
+    even = rest[np.linspace(0, len(rest) - 1, half).astype(np.intp)]
+    return np.append(order[:half], even), np.repeat([1.0, len(rest) / half], half)
+
+
+class _Proposal:
+    """The points of one call, filled in group by group."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        known: _Known,
+        settings: Settings,
+        generators: Sequence[np.random.Generator],
+        tried: Tried | None,
+    ) -> None:
+        self.codec = codec
+        self.known = known
+        self.settings = settings
+        self.generators = generators
+        self.tried = tried
+        self.groups = groups_of(codec)
+        self._models: dict[int, _Model] = {}
+
+    def rows(self) -> NDArray[np.float64]:
+        """Return latent rows."""
+        done = self.known.pending
+        # Where repeats are possible or branches must be chosen, points depend on whole points
+        # before them; else all are scored in one go.
+        if self.tried is None and len(self.groups) == 1:
+            rows = np.full((len(self.generators), len(self.codec)), np.nan)
+            self._fill(self.groups[0], rows, range(len(rows)), done, {})
+            return rows
+        for i in range(len(self.generators)):
+            done = np.concatenate([done, self._one(i, done)])
+        return done[len(self.known.pending) :]
+
+    def _one(self, i: int, done: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return row `i`, (1, d); gives up branches of which everything was tried."""
+        barred: dict[int, set[int]] = {}
+        for _ in range(MAX_RETRIES):
+            row = np.full((1, len(self.codec)), np.nan)
+            for group in self.groups:
+                if holds(group.condition, row)[0]:
+                    self._fill(group, row, [i], done, barred)
+            if self.tried is None or not self.tried.has(row[0]):
+                break
+            row[0] = self.tried.variant(row[0], self.generators[i])
+            if not self.tried.has(row[0]):
+                break
+            if not self._bar(row[0], barred):
+                row[0] = self.tried.fresh(row[0], self.generators[i], N_FRESH)
+                break
+        if self.tried is not None:
+            self.tried.add(row[0])
+        return row
+
+    def _bar(self, row: NDArray[np.float64], barred: dict[int, set[int]]) -> bool:
+        """Bar the deepest branch taken, and those above that have none left; False if none is."""
+        for group in reversed(self.groups):
+            for j in group.switches:
+                column = int(group.coded[j])
+                if np.isnan(row[column]):
+                    continue
+                closed = barred.setdefault(column, set())
+                closed.add(int(group.codes(row[None])[0, j]))
+                if len(closed) < np.count_nonzero(group.axes.prior[j]):
+                    return True
+        return False
+
+    def _branches(
+        self, group: Group, done: NDArray[np.float64], barred: dict[int, set[int]]
+    ) -> dict[int, int]:
+        """Return ``coded column -> code`` of the group's switches."""
+        if not group.switches:
+            return {}
+        known = self.known
+        here = ~np.isnan(known.X[:, group.key])
+        order = np.argsort(known.losses[here], kind="stable")
+        n_ok = len(order) - int(np.isnan(known.losses[here]).sum())
+        standing = np.ones(len(order))
+        standing[order[:n_ok]] = np.arange(n_ok) / max(len(order), 1)
+        codes = group.codes(known.X[here])
+        pending = group.codes(done[~np.isnan(done[:, group.key])])
+        taken: dict[int, int] = {}
+        for j in group.switches:
+            prior = group.axes.prior[j]
+            owed = shares(codes[:, j], standing, prior)
+            owed[list(barred.get(int(group.coded[j]), ()))] = 0
+            counts = np.bincount(codes[:, j], minlength=len(prior))
+            counts = counts + np.bincount(pending[:, j], minlength=len(prior))
+            taken[j] = next_branch(owed, counts.astype(np.float64))
+        return taken
+
+    def _fill(
+        self,
+        group: Group,
+        rows: NDArray[np.float64],
+        points: Sequence[int],
+        done: NDArray[np.float64],
+        barred: dict[int, set[int]],
+    ) -> None:
+        """Choose the group's coordinates of `rows`, those of the points numbered `points`."""
+        taken = self._branches(group, done, barred)
+        m = self.settings.n_EI_candidates
+        if len(taken) == len(group):  # nothing but switches
+            codes = np.array([[taken[j] for j in range(len(group))]], dtype=np.intp)
+            group.fill(rows, np.empty((1, 0)), codes)
+            return
+        if group.key not in self._models:
+            self._models[group.key] = _Model.of(group, self.known, self.settings)
+        model = self._models[group.key]
+        U = np.concatenate([self.generators[i].random((m, 1 + len(group))) for i in points])
+        weights = parzen.component_weights(model.good, taken)
+        ladder = np.cumsum(weights)
+        component = np.searchsorted(ladder, U[:, 0] * ladder[-1], side="right")
+        S, C = parzen.sample(model.good, U[:, 1:], np.minimum(component, len(weights) - 1))
+        S = group.settle(S)
+        C[:, list(taken)] = list(taken.values())
+        score = model.score(S, C)
+        x = group.axes.ordinates(S, C)
+        here = done[~np.isnan(done[:, group.key])]
+        there = group.scaled(here), group.codes(here)
+        for position, code in zip(group.axes.ordinates(*there), there[1], strict=True):
+            self._repel(group, model, score, x, C, position, code)
+        for k, i in enumerate(points):
+            own = slice(k * m, (k + 1) * m)
+            best = k * m + int(np.argmax(score[own]))
+            later = slice((k + 1) * m, None)
+            S_k, C_k = S[best : best + 1], C[best : best + 1]
+            if self.tried is not None:
+                S_k, C_k = self._untried(group, model, rows[k], S[own], C[own], score[own], i, taken)
+            group.fill(rows[k : k + 1], S_k, C_k)
+            if k + 1 < len(points):
+                x_k = group.axes.ordinates(S_k, C_k)[0]
+                self._repel(group, model, score[later], x[later], C[later], x_k, C_k[0])
+
+    @staticmethod
+    def _repel(
+        group: Group,
+        model: _Model,
+        score: NDArray[np.float64],
+        x: NDArray[np.float64],
+        C: NDArray[np.intp],
+        position: NDArray[np.float64],
+        code: NDArray[np.intp],
+    ) -> None:
+        """Lower the scores of candidates close to a pending point, in place.
+
+        Local penalisation, as in Gonzalez et al., AISTATS 2016, with a kernel for the penaliser.
+        """
+        distance = (((x - position) / model.reach) ** 2).sum(axis=1)
+        nominal = [j for j, edges in enumerate(group.axes.edges) if edges is None]
+        if nominal:
+            distance += MISMATCH * (C[:, nominal] != code[nominal]).sum(axis=1)
+        score += np.log1p(-REPULSION * np.exp(-0.5 * distance))
+
+    def _untried(
+        self,
+        group: Group,
+        model: _Model,
+        row: NDArray[np.float64],
+        S: NDArray[np.float64],
+        C: NDArray[np.intp],
+        score: NDArray[np.float64],
+        i: int,
+        taken: dict[int, int],
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return the best candidate that makes no tried point; of none, the best prior draw."""
+        if self.tried is None:
+            raise AssertionError
+        rows = np.tile(row, (len(S), 1))
+        group.fill(rows, S, C)
+        fresh = ~self.tried.among(rows)
+        if not fresh.any():
+            S, C = parzen.prior_draws(
+                group.axes, self.generators[i].random((N_FRESH, len(group)))
+            )
+            S = group.settle(S)
+            C[:, list(taken)] = list(taken.values())
+            rows = np.tile(row, (len(S), 1))
+            group.fill(rows, S, C)
+            fresh = ~self.tried.among(rows)
+            score = model.score(S, C)
+        best = int(np.argmax(np.where(fresh, score, -np.inf)))
+        return S[best : best + 1], C[best : best + 1]
 
 
 suggest = Algorithm("tpe", propose, Settings)

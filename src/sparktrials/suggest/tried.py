@@ -1,4 +1,4 @@
-"""Which points were tried already, where repeats are possible at all: in spaces of finite grids."""
+"""Which points were tried already, where repeats are possible at all: among points of grids only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,66 @@ if TYPE_CHECKING:
 
     from sparktrials.space.codec import Codec
 
-__all__ = ["keys_of", "repeatable", "settings_of"]
+__all__ = ["Tried", "continuous_always", "keys_of", "variants_of"]
+
+#: Largest number of points that are enumerated in search of an untried one.
+MAX_ENUMERATED = 4096
 
 
-def repeatable(codec: Codec, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return (n,) whether all active columns of latent rows have countably many values."""
-    continuous = codec.step == 0
-    if not continuous.any():
-        return np.ones(len(X), dtype=bool)
-    return ~codec.active(X)[:, continuous].any(axis=1)
+def continuous_always(codec: Codec) -> bool:
+    """Return whether every point has a coordinate from a continuum, so that none repeats."""
+    unconditional = np.array([not condition for condition in codec.conditions])
+    return bool((unconditional & (codec.step == 0)).any())
+
+
+class Tried:
+    """The set of tried points that could come up again, of latent rows.
+
+    Parameters
+    ----------
+    codec
+        What the rows mean.
+    rows
+        Latent rows (n, d), NaN where inactive, of finished and pending trials.
+    """
+
+    def __init__(self, codec: Codec, *rows: NDArray[np.float64]) -> None:
+        self._codec = codec
+        self._keys: set[int] = set()
+        for X in rows:
+            self._keys.update(keys_of(codec, X).tolist())
+
+    def add(self, row: NDArray[np.float64]) -> None:
+        """Count a latent row as tried."""
+        self._keys.update(keys_of(self._codec, row[None]).tolist())
+
+    def has(self, row: NDArray[np.float64]) -> bool:
+        """Return whether a whole point was tried."""
+        return bool(self.among(row[None])[0])
+
+    def among(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return (n,) which latent rows are tried points; those still unfinished are not."""
+        keys = keys_of(self._codec, X).tolist()
+        return np.array([key in self._keys for key in keys], dtype=bool)
+
+    def fresh(
+        self, row: NDArray[np.float64], rng: np.random.Generator, n: int
+    ) -> NDArray[np.float64]:
+        """Return an untried one of `n` prior draws, else `row`."""
+        X = self._codec.from_unit(rng.random((n, len(self._codec))))
+        X[~self._codec.active(X)] = np.nan
+        return self._picked(X, row, rng)
+
+    def variant(self, row: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return an untried row with the branches of `row`, if there is one and they are few."""
+        X = variants_of(self._codec, row, MAX_ENUMERATED)
+        return row if X is None else self._picked(X, row, rng)
+
+    def _picked(
+        self, X: NDArray[np.float64], row: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        untried = np.flatnonzero(~self.among(X))
+        return X[untried[int(rng.integers(len(untried)))]] if len(untried) else row
 
 
 def keys_of(codec: Codec, X: NDArray[np.float64]) -> NDArray[np.uint64]:
@@ -30,11 +81,9 @@ def keys_of(codec: Codec, X: NDArray[np.float64]) -> NDArray[np.uint64]:
 
     Two of a million different points share a key with probability below 1e-7.
     """
-    values = np.where(codec.active(X), codec.values(X), np.inf)
-    bits = np.ascontiguousarray(values).view(np.uint64)
+    values = np.where(np.isnan(X), np.inf, codec.values(X))
     salt = np.arange(1, len(codec) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = _mixed(bits ^ salt)
-    keys: NDArray[np.uint64] = mixed.sum(axis=1, dtype=np.uint64)
+    keys: NDArray[np.uint64] = _mixed(values.view(np.uint64) ^ salt).sum(axis=1, dtype=np.uint64)
     return keys
 
 
@@ -45,20 +94,18 @@ def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def settings_of(
-    codec: Codec, row: NDArray[np.float64], kept: NDArray[np.bool_], limit: int
+def variants_of(
+    codec: Codec, row: NDArray[np.float64], limit: int
 ) -> NDArray[np.float64] | None:
-    """Return all latent rows that agree with `row` on the columns of `kept`, if at most `limit`.
-
-    Columns that are inactive in `row` stay so; None if there are more, or infinitely many.
-    """
-    columns = np.flatnonzero(codec.active(row[None])[0] & ~kept)
+    """Return all latent rows with the branches of `row`, or None if they are more than `limit`."""
+    named = {k for condition in codec.conditions for term in condition for k, _ in term}
+    columns = [int(j) for j in np.flatnonzero(~np.isnan(row)) if j not in named]
     values: list[NDArray[np.float64]] = []
     for j in columns:
         if codec.categorical[j]:
             values.append(np.flatnonzero(codec.probabilities[j] > 0).astype(np.float64))
             continue
-        grid = None if codec.normal[j] else grid_of(codec, int(j), limit)
+        grid = None if codec.normal[j] else grid_of(codec, j, limit)
         if grid is None:
             return None
         V = (grid.first + np.arange(len(grid.masses))) * codec.step[j]
@@ -70,6 +117,6 @@ def settings_of(
         return None
     grids = np.meshgrid(*values, indexing="ij")
     rows = np.tile(row, (grids[0].size if grids else 1, 1))
-    for j, grid_values in zip(columns, grids, strict=True):
-        rows[:, j] = grid_values.ravel()
+    for j, coordinate in zip(columns, grids, strict=True):
+        rows[:, j] = coordinate.ravel()
     return rows

@@ -145,6 +145,30 @@ def test_a_writer_that_is_killed_loses_nothing_acknowledged(path):
         path.unlink()
 
 
+VISIT = """
+store = SQLiteStore(path)
+store.append(KEY, [trial(int(sys.argv[2]))])
+say(json.dumps([t.id for t in store.read(KEY)[0]]))
+store.close()
+"""
+
+
+def test_a_second_store_takes_no_locks_away(path):
+    """A file that a process opens by other means and closes is a file that it has no locks on."""
+    with SQLiteStore(path) as store:
+        store.create(experiment())
+        for n in (0, 2, 4):
+            SQLiteStore(path).close()
+            store.append(KEY, [trial(n)])
+            with running(VISIT, path, n + 1) as other:
+                assert json.loads(other.stdout.readline()) == [*range(n + 2)]
+                assert other.wait() == 0
+            assert path.with_name("history.db-wal").exists()
+            assert len(store.read(KEY)[0]) == n + 2
+    with SQLiteStore(path) as store:
+        assert [t.id for t in store.read(KEY)[0]] == [*range(6)]
+
+
 FORK = """
 import threading
 store = SQLiteStore(path)

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
+from tests.fakes import FakeClock, FaultyDispatcher, SilentObserver
 
-from fakes import FakeClock, FaultyDispatcher, SilentObserver
 from sparktrials import hp, rand
 from sparktrials.space import compile_space
 from sparktrials.store import open_store
