@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -491,26 +492,26 @@ def uses_global_deep(x):
     return x if inner() else x
 
 
-def unpicklable(kind, spark, tmp_path):
-    from functools import partial
-
-    lock, file = threading.Lock(), (tmp_path / "open").open("w")
+@pytest.fixture
+def unpicklable(spark_local, tmp_path):
+    spark, lock = spark_local, threading.Lock()
     table = {"a": [1, (2, lock)]}
-    return {
-        "session": (lambda x: spark.range(3).count(), "'spark'"),
-        "context": (lambda x, sc=spark.sparkContext: sc, "SparkContext"),
-        "lock": (lambda x: lock.locked(), "'lock'"),
-        "file": (lambda x: file.write("x"), "'file'"),
-        "nested": (lambda x: table, "'table'"),
-        "global": (uses_global, "'LOCK'"),
-        "deep global": (uses_global_deep, "'LOCK'"),
-        "self": (Holder(lock).objective, "'held'"),
-        "callable": (Holder(lock), "'held'"),
-        "partial": (partial(lambda a, x: x, lock), "argument 0"),
-        "partial keyword": (partial(lambda x, a: x, a=lock), "argument 'a'"),
-        "default": (lambda x, a=lock: x, "default argument"),
-        "keyword default": (lambda x, *, a=lock: x, "'a'"),
-    }[kind]
+    with (tmp_path / "open").open("w") as file:
+        yield {
+            "session": (lambda x: spark.range(3).count(), "'spark'"),
+            "context": (lambda x, sc=spark.sparkContext: sc, "SparkContext"),
+            "lock": (lambda x: lock.locked(), "'lock'"),
+            "file": (lambda x: file.write("x"), "'file'"),
+            "nested": (lambda x: table, "'table'"),
+            "global": (uses_global, "'LOCK'"),
+            "deep global": (uses_global_deep, "'LOCK'"),
+            "self": (Holder(lock).objective, "'held'"),
+            "callable": (Holder(lock), "'held'"),
+            "partial": (partial(lambda a, x: x, lock), "argument 0"),
+            "partial keyword": (partial(lambda x, a: x, a=lock), "argument 'a'"),
+            "default": (lambda x, a=lock: x, "default argument"),
+            "keyword default": (lambda x, *, a=lock: x, "'a'"),
+        }
 
 
 @pytest.mark.parametrize(
@@ -520,8 +521,8 @@ def unpicklable(kind, spark, tmp_path):
         "callable", "partial", "partial keyword", "default", "keyword default",
     ],
 )  # fmt: skip
-def test_an_objective_that_cannot_be_pickled_names_the_variable(spark_local, tmp_path, kind):
-    objective, name = unpicklable(kind, spark_local, tmp_path)
+def test_an_objective_that_cannot_be_pickled_names_the_variable(unpicklable, kind):
+    objective, name = unpicklable[kind]
     trials = SparkTrials()
     with pytest.raises(ObjectiveNotPicklable) as caught:
         run(objective, trials)

@@ -75,22 +75,21 @@ def evaluate(
     start = time.perf_counter()
     exception: BaseException | None = None
     failure: Failure | None = None
-    result: Mapping[str, Any] = {}
+    result: dict[str, Any] = {}
     loss: float | None = None
+    attachments: dict[str, bytes] = {}
+    dropped: dict[str, str] = {}
     try:
         returned = objective(space.build(point))
         duration = time.perf_counter() - start
         loss, result, failure = _judge(returned)
+        if "attachments" in result:
+            _take_attachments(result.pop("attachments"), attachments, dropped)
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - a trial's failure is a value, whatever it is
         duration = time.perf_counter() - start
         exception, failure = error, failure_of(error)
-    attachments: dict[str, bytes] = {}
-    dropped: dict[str, str] = {}
-    if "attachments" in result:
-        result = dict(result)
-        _take_attachments(result.pop("attachments"), attachments, dropped)
     outcome = Outcome(
         trial_id=trial_id,
         attempt=attempt,
@@ -110,14 +109,14 @@ def failure_of(error: BaseException) -> Failure:
     """Describe an exception that the objective raised."""
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 - an exception's own __str__ may raise
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ may raise anything
         message = "<its message could not be read>"
     try:
         frames = error.__traceback__
         # The first frame is `evaluate` itself.
         frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
         text = "".join(traceback.format_exception(type(error), error, frames, limit=-50))
-    except Exception:  # noqa: BLE001
+    except BaseException:  # noqa: BLE001
         text = "<its traceback could not be formatted>"
     if len(text) > TRACEBACK_LIMIT:
         text = text[: TRACEBACK_LIMIT // 2] + "\n[...]\n" + text[-TRACEBACK_LIMIT // 2 :]

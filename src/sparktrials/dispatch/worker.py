@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.dispatch.evaluation import TrialTimeout, evaluate
+from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
 from sparktrials.study.values import split
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ __all__ = ["Complaint", "Pack", "Report", "run_pack"]
 
 #: Largest single value that travels beside a loss, in bytes.
 VALUE_LIMIT = 32 * 2**20
+#: Most bytes that a trial brings back in all, and a pack before it ends early: a driver with the
+#: 1 GB that Spark gives it by default has to hold what all slots send.
+TRIAL_LIMIT = 64 * 2**20
 #: Seconds that Python code gets to end after its time is up, before the process is ended.
 TIMEOUT_GRACE_S = 2.0
 #: Studies whose objective a process keeps loaded.
@@ -129,22 +132,24 @@ def run_pack(pack: Pack, payload: Callable[[], bytes], attempt_number: int) -> b
         return pickle.dumps(Report(host, complaint=complaint_of(error, host)))
     end = time.monotonic() + pack.time_box_s
     outcomes: list[bytes] = []
+    size = 0
     for trial_id, attempt, point in pack.trials:
-        if outcomes and time.monotonic() >= end:
+        if outcomes and (time.monotonic() >= end or size >= TRIAL_LIMIT):
             break
+        outcome: Outcome | None = None
         try:
             with _deadline(pack.trial_timeout_s):
                 outcome, _ = evaluate(
                     objective, space, point, trial_id=trial_id, attempt=attempt, host=host
                 )
-        except TrialTimeout as error:  # the alarm rang between the trial's end and its being off
-            outcome = _timed_out(error, trial_id, attempt, host)
+        except TrialTimeout as error:  # the alarm rang when the objective had just ended
+            outcome = outcome or _timed_out(error, trial_id, attempt, host)
         outcomes.append(_packed(outcome))
+        size += len(outcomes[-1])
     return pickle.dumps(Report(host, tuple(outcomes)))
 
 
 def _timed_out(error: TrialTimeout, trial_id: int, attempt: int, host: str) -> Outcome:
-    from sparktrials.dispatch.evaluation import failure_of  # noqa: PLC0415 - the rare path
     from sparktrials.study.trial import Outcome, TrialState  # noqa: PLC0415
 
     return Outcome(
@@ -171,8 +176,8 @@ def _packed(outcome: Outcome) -> bytes:
     """Pickle an outcome, at the worst without what the objective returned beside the loss."""
     try:
         return pickle.dumps(_travelling(outcome))
-    except Exception as error:  # noqa: BLE001 - a value that only looks plain; the trial has ended
-        reason = f"cannot be brought back ({type(error).__name__}: {error})"
+    except BaseException as error:  # noqa: BLE001 - only looked plain; and the trial has ended
+        reason = f"cannot be brought back ({_named(error)})"
         kept = {k: outcome.result[k] for k in ("status",) if k in outcome.result}
         if outcome.loss is not None:
             kept["loss"] = outcome.loss
@@ -190,22 +195,39 @@ def _travelling(outcome: Outcome) -> Outcome:
     for key, value in objects.items():
         try:
             pickles[key] = _cloudpickle()(value)
-        except Exception as error:  # noqa: BLE001 - somebody else's __reduce__
-            dropped[key] = f"cannot be pickled ({type(error).__name__}: {error})"
+        except BaseException as error:  # noqa: BLE001 - somebody else's __reduce__
+            dropped[key] = f"cannot be pickled ({_named(error)})"
     attachments = dict(outcome.attachments)
-    _drop_large(pickles, len, dropped)
-    _drop_large(attachments, len, dropped)
-    if len(plain) > 2:  # noqa: PLR2004 - more than loss and status
-        _drop_large(plain, _size, dropped)
+    _drop_large(plain, pickles, attachments, dropped)
     return replace(outcome, result=plain, objects=pickles, attachments=attachments, dropped=dropped)
 
 
+def _named(error: BaseException) -> str:
+    failure = failure_of(error)
+    return f"{failure.type}: {failure.message}"
+
+
 def _drop_large(
-    values: dict[str, Any], size: Callable[[Any], int], dropped: dict[str, str]
+    plain: dict[str, Any],
+    pickles: dict[str, bytes],
+    attachments: dict[str, bytes],
+    dropped: dict[str, str],
 ) -> None:
-    for key in [k for k, v in values.items() if size(v) > VALUE_LIMIT]:
-        n = size(values.pop(key))
-        dropped[key] = f"too large to bring back: {n:,} bytes, the limit is {VALUE_LIMIT:,}"
+    """Drop values that are too large, and the largest ones until the others fit together."""
+    sizes: list[tuple[int, str, dict[str, Any]]] = []
+    if len(plain) > 2:  # noqa: PLR2004 - more than loss and status
+        sizes += [(_size(value), key, plain) for key, value in plain.items()]
+    for values in (pickles, attachments):
+        sizes += [(len(value), key, values) for key, value in values.items()]
+    total = 0
+    for size, key, values in sorted(sizes, key=lambda entry: entry[0]):
+        total += size
+        if size > VALUE_LIMIT or total > TRIAL_LIMIT:
+            del values[key]
+            dropped[key] = (
+                f"too large to bring back: {size:,} bytes; the limit is {VALUE_LIMIT:,} for a "
+                f"value and {TRIAL_LIMIT:,} for a trial"
+            )
 
 
 def _size(value: object) -> int:
@@ -234,8 +256,11 @@ def _deadline(seconds: float | None) -> Iterator[None]:
         yield
         return
     in_main = threading.current_thread() is threading.main_thread()
+    over = False
 
     def ring(_signal: int, _frame: object) -> None:
+        if over:  # a late alarm must not keep the rest of `finally` from being done
+            return
         msg = f"the trial took longer than trial_timeout={seconds:g} s"
         raise TrialTimeout(msg)
 
@@ -248,6 +273,7 @@ def _deadline(seconds: float | None) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, seconds)
         yield
     finally:
+        over = True
         if in_main:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

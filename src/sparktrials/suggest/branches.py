@@ -14,12 +14,21 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["next_branch", "shares"]
+__all__ = ["next_branch", "shares", "standings"]
 
 #: Exponent of the rank in a branch's share: the second best of two gets a third.
 DECAY = 1.0
 #: Trials after which the prior of a branch counts half.
 PRIOR_TRIALS = 20.0
+
+
+def standings(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (n,) the rank of each loss as a part of n, from 0; 1 for NaN, that is failed ones."""
+    n = len(losses)
+    standing = np.empty(n)
+    standing[np.argsort(losses, kind="stable")] = np.arange(n) / max(n, 1)
+    standing[np.isnan(losses)] = 1.0
+    return standing
 
 
 def shares(
@@ -48,7 +57,8 @@ def shares(
     owed = owed * belief
     if not owed.sum() > 0:
         owed = prior
-    return owed / owed.sum()
+    whole: NDArray[np.float64] = owed / owed.sum()
+    return whole
 
 
 def next_branch(owed: NDArray[np.float64], counts: NDArray[np.float64]) -> int:

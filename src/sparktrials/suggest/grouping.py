@@ -89,12 +89,12 @@ class Group:
         return int((self.smooth if len(self.smooth) else self.coded)[0])
 
     def scaled(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return ``S`` of latent rows in which the group is active; out of bounds goes to them."""
+        """Return ``S`` of latent rows in which the group is active; out of bounds to the ends."""
         S = (X[:, self.smooth] - self.origin) / self.width
         return np.clip(S, -self._reach, self._reach)
 
     def codes(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return ``C`` of latent rows in which the group is active; out of range goes to the end."""
+        """Return ``C`` of latent rows in which the group is active; out of range to the ends."""
         V = X[:, self.coded]
         if self._coded_log.any():
             V[:, self._coded_log] = np.exp(V[:, self._coded_log])

@@ -24,8 +24,9 @@ from sparktrials.study.history import CODE
 from sparktrials.study.trial import TrialState
 from sparktrials.suggest import parzen
 from sparktrials.suggest.algorithm import Algorithm
-from sparktrials.suggest.branches import next_branch, shares
+from sparktrials.suggest.branches import next_branch, shares, standings
 from sparktrials.suggest.grouping import Group, groups_of, holds
+from sparktrials.suggest.model import Model, repel
 from sparktrials.suggest.tried import Tried, continuous_always
 
 if TYPE_CHECKING:
@@ -43,16 +44,6 @@ __all__ = ["Settings", "suggest"]
 #: Default share of good trials, and their largest number.
 GOOD_SHARE = 0.15
 MAX_GOOD = 25
-#: Of more trials that are not good, the best half of this many count, and an even choice of the
-#: rest stands for all of the rest.
-MAX_OTHERS = 500
-#: No bandwidth is below a hundredth of the range, nor below 1 / (2 + share * n) of it.
-FINEST = 100.0
-GOOD_FLOOR_SHARE = 0.2
-#: A candidate on top of a pending point loses all but this part of its l/g.
-REPULSION = 0.9
-#: Squared distance, in bandwidths, between different options of a choice.
-MISMATCH = 8.0
 #: Prior draws that are looked through for an untried point, when all candidates were tried.
 N_FRESH = 256
 #: Branches that are given up, one after the other, before a point is repeated.
@@ -133,6 +124,13 @@ class _Known:
         pending = np.isin(states, _PENDING)
         return cls(history.X[finished], history.losses[finished], history.X[pending])
 
+    def within(self, group: Group) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return latent rows and losses of the finished trials in which `group` is active."""
+        if not group.condition:
+            return self.X, self.losses
+        here = ~np.isnan(self.X[:, group.key])
+        return self.X[here], self.losses[here]
+
 
 def propose(
     space: Space,  # noqa: ARG001 - the signature of all algorithms
@@ -175,70 +173,6 @@ def _random(
     return rows
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Model:
-    """The densities of one group."""
-
-    good: parzen.Mixture
-    others: parzen.Mixture
-    reach: NDArray[np.float64]  # (s + t,) distances over which pending points repel
-
-    @classmethod
-    def of(cls, group: Group, known: _Known, settings: Settings) -> _Model:
-        """Split the trials in which `group` is active by rank, and fit both parts."""
-        here = ~np.isnan(known.X[:, group.key])
-        X, losses = known.X[here], known.losses[here]
-        n = len(X)
-        order = np.argsort(losses, kind="stable")  # NaN, that is failed, last
-        n_good = min(settings.n_good(n), n - int(np.isnan(losses).sum()))
-        picks, weights = _thinned(order[n_good:])
-        floor = 1 / min(FINEST, 2 + GOOD_FLOOR_SHARE * n)
-        good, h = _mixture(group, X[order[:n_good]], _rank_weights(n_good), floor, settings)
-        floor = 1 / min(FINEST, 2 + n - n_good)
-        others, _ = _mixture(group, X[picks], weights, floor, settings)
-        return cls(good, others, np.median(h, axis=0) if n_good else np.full(len(group), 0.1))
-
-    def score(
-        self, S: NDArray[np.float64], C: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
-        """Return (m,) logarithms of l/g."""
-        return parzen.log_density(self.good, S, C) - parzen.log_density(
-            self.others, S, C, np.float32
-        )
-
-
-def _mixture(
-    group: Group,
-    X: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    floor: float,
-    settings: Settings,
-) -> tuple[parzen.Mixture, NDArray[np.float64]]:
-    S, C = group.scaled(X), group.codes(X)
-    x = group.axes.ordinates(S, C)
-    h = parzen.neighbour_bandwidths(x, floor) if len(x) else x
-    mixture = parzen.mixture_of(
-        group.axes, S, C, h, weights=weights, prior_weight=settings.prior_weight
-    )
-    return mixture, h
-
-
-def _rank_weights(n: int) -> NDArray[np.float64]:
-    """Return (n,) weights falling with the rank, 1 on average: CMA-ES's recombination weights."""
-    weights = math.log(n + 1) - np.log(np.arange(1, n + 1))
-    return weights * (n / weights.sum()) if n else weights
-
-
-def _thinned(order: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return at most `MAX_OTHERS` of the trials in `order`, and the weights that make up for it."""
-    if len(order) <= MAX_OTHERS:
-        return order, np.ones(len(order))
-    half = MAX_OTHERS // 2
-    rest = order[half:]
-    even = rest[np.linspace(0, len(rest) - 1, half).astype(np.intp)]
-    return np.append(order[:half], even), np.repeat([1.0, len(rest) / half], half)
-
-
 class _Proposal:
     """The points of one call, filled in group by group."""
 
@@ -256,7 +190,7 @@ class _Proposal:
         self.generators = generators
         self.tried = tried
         self.groups = groups_of(codec)
-        self._models: dict[int, _Model] = {}
+        self._models: dict[int, Model] = {}
 
     def rows(self) -> NDArray[np.float64]:
         """Return latent rows."""
@@ -274,8 +208,9 @@ class _Proposal:
     def _one(self, i: int, done: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return row `i`, (1, d); gives up branches of which everything was tried."""
         barred: dict[int, set[int]] = {}
+        row = np.full((1, len(self.codec)), np.nan)
         for _ in range(MAX_RETRIES):
-            row = np.full((1, len(self.codec)), np.nan)
+            row[:] = np.nan
             for group in self.groups:
                 if holds(group.condition, row)[0]:
                     self._fill(group, row, [i], done, barred)
@@ -310,13 +245,8 @@ class _Proposal:
         """Return ``coded column -> code`` of the group's switches."""
         if not group.switches:
             return {}
-        known = self.known
-        here = ~np.isnan(known.X[:, group.key])
-        order = np.argsort(known.losses[here], kind="stable")
-        n_ok = len(order) - int(np.isnan(known.losses[here]).sum())
-        standing = np.ones(len(order))
-        standing[order[:n_ok]] = np.arange(n_ok) / max(len(order), 1)
-        codes = group.codes(known.X[here])
+        X, losses = self.known.within(group)
+        codes, standing = group.codes(X), standings(losses)
         pending = group.codes(done[~np.isnan(done[:, group.key])])
         taken: dict[int, int] = {}
         for j in group.switches:
@@ -344,7 +274,14 @@ class _Proposal:
             group.fill(rows, np.empty((1, 0)), codes)
             return
         if group.key not in self._models:
-            self._models[group.key] = _Model.of(group, self.known, self.settings)
+            X, losses = self.known.within(group)
+            self._models[group.key] = Model.of(
+                group,
+                X,
+                losses,
+                good=self.settings.n_good,
+                prior_weight=self.settings.prior_weight,
+            )
         model = self._models[group.key]
         U = np.concatenate([self.generators[i].random((m, 1 + len(group))) for i in points])
         weights = parzen.component_weights(model.good, taken)
@@ -354,72 +291,55 @@ class _Proposal:
         S = group.settle(S)
         C[:, list(taken)] = list(taken.values())
         score = model.score(S, C)
-        x = group.axes.ordinates(S, C)
         here = done[~np.isnan(done[:, group.key])]
-        there = group.scaled(here), group.codes(here)
-        for position, code in zip(group.axes.ordinates(*there), there[1], strict=True):
-            self._repel(group, model, score, x, C, position, code)
+        pending = model.positions(group.axes, group.scaled(here), group.codes(here))
+        x, codes = model.positions(group.axes, S, C)
+        repel(score, (x, codes), pending)
         for k, i in enumerate(points):
-            own = slice(k * m, (k + 1) * m)
-            best = k * m + int(np.argmax(score[own]))
-            later = slice((k + 1) * m, None)
-            S_k, C_k = S[best : best + 1], C[best : best + 1]
-            if self.tried is not None:
-                S_k, C_k = self._untried(group, model, rows[k], S[own], C[own], score[own], i, taken)
-            group.fill(rows[k : k + 1], S_k, C_k)
-            if k + 1 < len(points):
-                x_k = group.axes.ordinates(S_k, C_k)[0]
-                self._repel(group, model, score[later], x[later], C[later], x_k, C_k[0])
-
-    @staticmethod
-    def _repel(
-        group: Group,
-        model: _Model,
-        score: NDArray[np.float64],
-        x: NDArray[np.float64],
-        C: NDArray[np.intp],
-        position: NDArray[np.float64],
-        code: NDArray[np.intp],
-    ) -> None:
-        """Lower the scores of candidates close to a pending point, in place.
-
-        Local penalisation, as in Gonzalez et al., AISTATS 2016, with a kernel for the penaliser.
-        """
-        distance = (((x - position) / model.reach) ** 2).sum(axis=1)
-        nominal = [j for j, edges in enumerate(group.axes.edges) if edges is None]
-        if nominal:
-            distance += MISMATCH * (C[:, nominal] != code[nominal]).sum(axis=1)
-        score += np.log1p(-REPULSION * np.exp(-0.5 * distance))
+            own, later = slice(k * m, (k + 1) * m), slice((k + 1) * m, None)
+            if self.tried is None:
+                best = k * m + int(np.argmax(score[own]))
+                taken_S, taken_C = S[best : best + 1], C[best : best + 1]
+                repel(score[later], (x[later], codes[later]), (x[best, None], codes[best, None]))
+            else:  # one point at a time
+                taken_S, taken_C = self._untried(self.tried, group, rows[k], (S, C, score), i)
+            group.fill(rows[k : k + 1], taken_S, taken_C)
 
     def _untried(
         self,
+        tried: Tried,
         group: Group,
-        model: _Model,
         row: NDArray[np.float64],
-        S: NDArray[np.float64],
-        C: NDArray[np.intp],
-        score: NDArray[np.float64],
+        scored: tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]],
         i: int,
-        taken: dict[int, int],
     ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Return the best candidate that makes no tried point; of none, the best prior draw."""
-        if self.tried is None:
-            raise AssertionError
-        rows = np.tile(row, (len(S), 1))
-        group.fill(rows, S, C)
-        fresh = ~self.tried.among(rows)
+        S, C, score = scored
+        switches = list(group.switches)
+        fixed = C[0, switches]
+        fresh = _untried_among(tried, group, row, S, C)
         if not fresh.any():
-            S, C = parzen.prior_draws(
-                group.axes, self.generators[i].random((N_FRESH, len(group)))
-            )
+            U = self.generators[i].random((N_FRESH, len(group)))
+            S, C = parzen.prior_draws(group.axes, U)
             S = group.settle(S)
-            C[:, list(taken)] = list(taken.values())
-            rows = np.tile(row, (len(S), 1))
-            group.fill(rows, S, C)
-            fresh = ~self.tried.among(rows)
-            score = model.score(S, C)
+            C[:, switches] = fixed
+            score = self._models[group.key].score(S, C)
+            fresh = _untried_among(tried, group, row, S, C)
         best = int(np.argmax(np.where(fresh, score, -np.inf)))
         return S[best : best + 1], C[best : best + 1]
+
+
+def _untried_among(
+    tried: Tried,
+    group: Group,
+    row: NDArray[np.float64],
+    S: NDArray[np.float64],
+    C: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    """Return (m,) which candidates make `row` a point that was not tried."""
+    rows = np.tile(row, (len(S), 1))
+    group.fill(rows, S, C)
+    return ~tried.among(rows)
 
 
 suggest = Algorithm("tpe", propose, Settings)

@@ -1,4 +1,4 @@
-"""Which points were tried already, where repeats are possible at all: among points of grids only."""
+"""Which points were tried already, where repeats are possible: among points of grids alone."""
 
 from __future__ import annotations
 
@@ -91,12 +91,11 @@ def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the finaliser of splitmix64 (Steele et al., OOPSLA 2014)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    z ^= z >> np.uint64(31)
+    return z
 
 
-def variants_of(
-    codec: Codec, row: NDArray[np.float64], limit: int
-) -> NDArray[np.float64] | None:
+def variants_of(codec: Codec, row: NDArray[np.float64], limit: int) -> NDArray[np.float64] | None:
     """Return all latent rows with the branches of `row`, or None if they are more than `limit`."""
     named = {k for condition in codec.conditions for term in condition for k, _ in term}
     columns = [int(j) for j in np.flatnonzero(~np.isnan(row)) if j not in named]

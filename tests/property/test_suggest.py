@@ -1,0 +1,134 @@
+"""Suggestions lie in the space whatever the history; densities are densities, samplers match."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from sparktrials.space.codec import Codec
+from sparktrials.study.history import History
+from sparktrials.study.protocols import SuggestContext
+from sparktrials.study.trial import Trial, TrialState
+from sparktrials.suggest import parzen, tpe
+from sparktrials.suggest.grouping import groups_of
+from tests.property.strategies import histories, spaces, trials
+
+EAGER = tpe.suggest.configured(n_startup_jobs=1, n_EI_candidates=8)
+CONTINUOUS = ("uniform", "loguniform", "normal", "lognormal", "quniform", "randint", "qlognormal")
+
+
+def suggest(space, history, n=3, seed=0, algorithm=EAGER):
+    ids = list(range(history.next_id, history.next_id + n))
+    return algorithm.suggest(space, history, n, SuggestContext(seed=seed, ids=ids))
+
+
+def check(space, points):
+    codec = Codec.of(space)
+    for point in points:
+        assert space.checked(point) == dict(point)
+        row = codec.encode([point])
+        again = codec.decode(row)[0]
+        assert again == pytest.approx(point, rel=1e-9, abs=1e-300)
+        space.build(point)
+
+
+@settings(max_examples=150)
+@given(st.data(), st.booleans())
+def test_suggestions_lie_in_the_space(data, extreme):
+    space = data.draw(spaces(extreme=extreme))
+    history = data.draw(histories(space, max_size=30))
+    points = suggest(space, history, seed=data.draw(st.integers(0, 9)))
+    assert len(points) == 3
+    check(space, points)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_losses_of_any_size(data):
+    space = data.draw(spaces(depth=1))
+    history = History(space, data.draw(trials(space, losses=(-1.7e308, 1.7e308))))
+    check(space, suggest(space, history))
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_deterministic_and_independent_of_the_order_of_results(data):
+    space = data.draw(spaces(depth=2))
+    found = data.draw(trials(space))
+    straight = History(space, found)
+    late = History(space, [dataclasses.replace(t, state=TrialState.NEW, loss=None, failure=None,
+                                               result={}) for t in found])
+    for trial in reversed(found):
+        if trial.state is not TrialState.NEW:
+            late.put(trial)
+    assert suggest(space, straight) == suggest(space, late) == suggest(space, straight)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_batch_is_a_sequence_with_pending_trials(data):
+    space = data.draw(spaces(depth=2))
+    history = data.draw(histories(space))
+    first = history.next_id
+    batch = suggest(space, history, n=3)
+    for i, point in enumerate(batch):
+        one = EAGER.suggest(space, history, 1, SuggestContext(seed=0, ids=[first + i]))[0]
+        assert one == pytest.approx(point, rel=1e-6, abs=1e-300)
+        history.put(Trial(id=first + i, state=TrialState.NEW, point=point))
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_ranks_only(data):
+    """Any increasing transformation of the losses leaves the points alone."""
+    space = data.draw(spaces(depth=1))
+    found = data.draw(trials(space, losses=(-5, 5)))
+    warped = [
+        t if t.loss is None else dataclasses.replace(
+            t, loss=float(np.float64(t.loss) ** 3 * 1e300), result={}
+        )
+        for t in found
+    ]
+    order = np.argsort([t.loss for t in found if t.loss is not None], kind="stable")
+    again = np.argsort([t.loss for t in warped if t.loss is not None], kind="stable")
+    if np.array_equal(order, again):
+        assert suggest(space, History(space, found)) == suggest(space, History(space, warped))
+
+
+def mixture(group, X, seed):
+    rng = np.random.default_rng(seed)
+    S, C = group.scaled(X), group.codes(X)
+    h = rng.uniform(0.02, 0.5, (len(X), len(group)))
+    weights = rng.uniform(0.5, 2, len(X))
+    return parzen.mixture_of(group.axes, S, C, h, weights=weights, prior_weight=1.0)
+
+
+@settings(max_examples=40)
+@given(st.data(), st.integers(0, 6))
+def test_densities_integrate_to_one(data, n):
+    space = data.draw(spaces(depth=1, kinds=CONTINUOUS, switches=False))
+    codec = Codec.of(space)
+    X = codec.from_unit(np.random.default_rng(n).random((n, len(codec))))
+    for group in groups_of(codec):
+        mix = mixture(group, X, n)
+        # Importance sampling: points of the mixture itself, mixed with the prior's.
+        rng = np.random.default_rng(1)
+        S, C = parzen.prior_draws(group.axes, rng.random((20_000, len(group))))
+        empty = parzen.mixture_of(
+            group.axes, S[:0], C[:0], np.ones((0, len(group))), weights=np.ones(0), prior_weight=1.0
+        )
+        ladder = np.cumsum(mix.weights)
+        component = np.minimum(np.searchsorted(ladder, rng.random(20_000) * ladder[-1]), n)
+        drawn = parzen.sample(mix, rng.random((20_000, len(group))), component)
+        S, C = np.concatenate([S, drawn[0]]), np.concatenate([C, drawn[1]])
+        ours = parzen.log_density(mix, S, C)
+        prior = parzen.log_density(empty, S, C)
+        halves = np.logaddexp(ours, prior) - np.log(2)
+        # If the sampler draws from the density, and both integrate to 1, both means are 1.
+        assert np.exp(ours - halves).mean() == pytest.approx(1, abs=0.03)
+        assert np.exp(prior - halves).mean() == pytest.approx(1, abs=0.03)
+        single = parzen.log_density(mix, S, C, np.float32)
+        np.testing.assert_allclose(single, ours, atol=5e-3)
