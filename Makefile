@@ -22,7 +22,7 @@ setup-peers:
 
 ## make demo     a first study on Spark, TRIALS=60 trials
 demo: setup
-	@scripts/with-spark local $(BIN)/python examples/demo.py --trials $(TRIALS)
+	@scripts/with-spark local-cluster $(BIN)/python examples/demo.py --trials $(TRIALS)
 
 ## make test     lint, types, and every test on Spark 4 and Spark 3.5, beside the real Hyperopt
 test: export SPARKTRIALS_PEERS ?= $(CURDIR)/.venv-peers/bin/python

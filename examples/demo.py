@@ -22,7 +22,7 @@ from sparktrials import SparkTrials, Trials, fmin, rand, space_eval, tpe
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "local-cluster"
 ALGORITHMS = {"tpe": tpe.suggest, "random": rand.suggest}
-SEED = 1
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def report(studies: dict[str, Trials], runs: dict[str, Run | None], history: Pat
 
 
 def given(trials: Trials, point: Any) -> Any:
-    """Return the document of the trial that had a given point, None if it failed."""
-    found = next(t for t in trials.history if t.given and dict(t.point) == dict(point))
-    return next((d for d in trials.trials if d["tid"] == found.id), None)
+    """Return the document of the trial of a given point, None if it failed."""
+    ids = {t.id for t in trials.history if t.given and dict(t.point) == dict(point)}
+    return next((d for d in trials.trials if d["tid"] in ids), None)
 
 
 def accuracy(document: Any) -> float | None:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from tests.property.strategies import histories, spaces, trials
 
 from sparktrials.space.codec import Codec
 from sparktrials.study.history import History
@@ -14,7 +15,6 @@ from sparktrials.study.protocols import SuggestContext
 from sparktrials.study.trial import Trial, TrialState
 from sparktrials.suggest import parzen, tpe
 from sparktrials.suggest.grouping import groups_of
-from tests.property.strategies import histories, spaces, trials
 
 EAGER = tpe.suggest.configured(n_startup_jobs=1, n_EI_candidates=8)
 CONTINUOUS = ("uniform", "loguniform", "normal", "lognormal", "quniform", "randint", "qlognormal")
@@ -59,8 +59,13 @@ def test_deterministic_and_independent_of_the_order_of_results(data):
     space = data.draw(spaces(depth=2))
     found = data.draw(trials(space))
     straight = History(space, found)
-    late = History(space, [dataclasses.replace(t, state=TrialState.NEW, loss=None, failure=None,
-                                               result={}) for t in found])
+    late = History(
+        space,
+        [
+            dataclasses.replace(t, state=TrialState.NEW, loss=None, failure=None, result={})
+            for t in found
+        ],
+    )
     for trial in reversed(found):
         if trial.state is not TrialState.NEW:
             late.put(trial)
@@ -87,9 +92,9 @@ def test_ranks_only(data):
     space = data.draw(spaces(depth=1))
     found = data.draw(trials(space, losses=(-5, 5)))
     warped = [
-        t if t.loss is None else dataclasses.replace(
-            t, loss=float(np.float64(t.loss) ** 3 * 1e300), result={}
-        )
+        t
+        if t.loss is None
+        else dataclasses.replace(t, loss=float(np.float64(t.loss) ** 3 * 1e300), result={})
         for t in found
     ]
     order = np.argsort([t.loss for t in found if t.loss is not None], kind="stable")

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 from sparktrials.api.options import positive_seconds, threshold
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
-from sparktrials.dispatch.spark_session import context_of, find_context, slots_of
-from sparktrials.errors import InvalidArgument
+from sparktrials.dispatch.spark_session import (
+    STOPPED,
+    context_of,
+    find_context,
+    is_running,
+    is_stopped,
+    slots_of,
+)
+from sparktrials.errors import InvalidArgument, SparkContextStopped
 from sparktrials.study.trial import FailureKind, TrialState
 
 if TYPE_CHECKING:
@@ -73,13 +80,13 @@ class SparkTrials(Trials):
         self.max_retries = _max_retries(max_retries)
         self.resource_profile = resource_profile
         self._spark = spark_session
-        find_context(spark_session)  # no Spark is an error now, not in fmin
+        self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
         super().__init__(store, exp_key)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: everything but the session, which is found anew."""
         state = super().__getstate__()
-        state["_spark"] = None
+        state["_spark"] = state["_found"] = None
         return state
 
     @property
@@ -113,7 +120,14 @@ class SparkTrials(Trials):
         )
 
     def _context(self) -> Any:  # noqa: ANN401 - a SparkContext
-        return find_context(None) if self._spark is None else context_of(self._spark)
+        if self._spark is not None:
+            return context_of(self._spark)
+        # One that was stopped may have a successor, but none is started behind the user's back.
+        if self._found is None or not is_stopped(self._found) or is_running():
+            self._found = find_context(None)
+        else:
+            raise SparkContextStopped(STOPPED)
+        return self._found
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
         """Return where trials run; ``fmin`` closes it."""

@@ -92,6 +92,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401 - anythi
             if name in value.__globals__:
                 yield f"global variable {name!r} of {value.__name__}", value.__globals__[name]
         yield from ((f"default argument {i}", a) for i, a in enumerate(value.__defaults__ or ()))
+        yield from ((f"default argument {k!r}", a) for k, a in (value.__kwdefaults__ or {}).items())
     elif isinstance(value, dict):
         yield from ((f"key {k!r}", v) for k, v in value.items())
     elif isinstance(value, (list, tuple, set, frozenset)):

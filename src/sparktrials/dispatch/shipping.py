@@ -82,9 +82,10 @@ def make_task(
         def ours() -> bool:
             try:
                 found = __import__("sparktrials")
-            except ImportError:
+            except Exception:  # noqa: BLE001 - an old one that this Python cannot even import
                 return False
-            return bool(found.__version__ == version)
+            # A mere folder of that name is a module, too, but has no version.
+            return getattr(found, "__version__", None) == version
 
         def use_zip() -> None:
             import os  # noqa: PLC0415

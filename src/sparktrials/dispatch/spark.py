@@ -19,9 +19,9 @@ from sparktrials.dispatch.pickling import pickled
 from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge
 from sparktrials.dispatch.spark_jobs import Job, JobEnd, JobPool
-from sparktrials.dispatch.spark_session import is_stopped, slots_of
+from sparktrials.dispatch.spark_session import STOPPED, is_stopped, slots_of
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Complaint, Pack, Report, specs
-from sparktrials.errors import ExecutorEnvironmentError, SparkContextStopped
+from sparktrials.errors import ExecutorEnvironmentError, SparkContextStopped, SparkError
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned, Task
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _SLOTS_AGE_S = 1.0
 _CLOSE_WAIT_S = 2.0
 #: A pack starts no trial after this many seconds.
 _TIME_BOX_S = 1.0
+#: Jobs in a row that others may cancel, beside three for each slot.
+_FOREIGN_CANCELS = 10
 _TIMEOUT_REASON = "the trial took longer than trial_timeout={:g} s and had to be killed"
 
 
@@ -90,6 +92,7 @@ class SparkDispatcher:
         self._packing = packing
         self._opened: _Study | None = None
         self._succeeded = False
+        self._foreign = 0  # jobs in a row that somebody else cancelled
         self._slots = 0
         self._slots_asked = float("-inf")
 
@@ -120,8 +123,7 @@ class SparkDispatcher:
         from pyspark import cloudpickle  # noqa: PLC0415 - an extra
 
         if is_stopped(self._context):
-            msg = "the SparkContext was stopped; make a new Spark session and a new SparkTrials"
-            raise SparkContextStopped(msg)
+            raise SparkContextStopped(STOPPED)
         # Spark notes here which broadcasts are pickled, to attach them to the next job.
         registry = self._context._pickled_broadcast_vars  # noqa: SLF001
         registry.clear()
@@ -213,8 +215,8 @@ class SparkDispatcher:
         if end.error is None or end.job.cancelled:
             return cancelled
         failure = judge(end.error)
-        if failure.verdict is Verdict.CANCELLED:  # by somebody else
-            return cancelled
+        if failure.verdict is Verdict.CANCELLED and not is_stopped(self._context):
+            return self._cancelled_by_others(cancelled)
         logger.debug("a job failed: %s", failure.reason, exc_info=end.error)
         if failure.verdict is Verdict.STOPPED or is_stopped(self._context):
             msg = f"the SparkContext was stopped while trials were running ({failure.reason})"
@@ -224,6 +226,18 @@ class SparkDispatcher:
         if failure.verdict is Verdict.ENVIRONMENT:
             return self._environment(batch, failure, end.error)
         return self._lost(batch, failure, end.seconds)
+
+    def _cancelled_by_others(self, cancelled: list[Event]) -> list[Event]:
+        # Once is somebody's wish. Again and again is a job group whose future jobs are cancelled,
+        # too: cancelled trials don't count, so the study would never end.
+        self._foreign += 1
+        if self._foreign <= _FOREIGN_CANCELS + 3 * self.slots:
+            return cancelled
+        msg = (
+            f"the last {self._foreign} Spark jobs were all cancelled by somebody else: is the job "
+            "group of the thread that called fmin cancelled?"
+        )
+        return [*cancelled, Crashed(SparkError(msg))]
 
     def _lost(self, batch: _Batch, failure: JobFailure, seconds: float) -> list[Event]:
         alone = len(batch.trials) == 1
@@ -257,6 +271,7 @@ class SparkDispatcher:
             failure = JobFailure(Verdict.WORKER_LOST, reason, report.host)
             return self._lost(batch, failure, seconds)
         self._succeeded = True
+        self._foreign = 0
         outcomes = [pickle.loads(o) for o in report.outcomes]  # noqa: S301 - as above
         self._study.pacer.observe(
             [o.duration_s or 0.0 for o in outcomes], seconds, queued_ahead=batch.queued_ahead

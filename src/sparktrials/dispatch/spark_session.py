@@ -10,7 +10,13 @@ from sparktrials.errors import InvalidArgumentType, SparkContextStopped, SparkNo
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["context_of", "find_context", "slots_of"]
+__all__ = ["STOPPED", "context_of", "find_context", "is_running", "is_stopped", "slots_of"]
+
+#: What `SparkContextStopped` says.
+STOPPED = (
+    "the SparkContext of this session was stopped; make a new session with "
+    "SparkSession.builder.getOrCreate() and a new SparkTrials"
+)
 
 
 def find_context(session: object | None) -> SparkContext:
@@ -66,12 +72,16 @@ def context_of(session: Any) -> SparkContext:  # noqa: ANN401 - several session 
         raise InvalidArgumentType(msg)
     context: SparkContext = session.sparkContext
     if is_stopped(context):
-        msg = (
-            "the SparkContext of this session was stopped; make a new session with "
-            "SparkSession.builder.getOrCreate() and a new SparkTrials"
-        )
-        raise SparkContextStopped(msg)
+        raise SparkContextStopped(STOPPED)
     return context
+
+
+def is_running() -> bool:
+    """Whether this process has a SparkContext that can be used."""
+    from pyspark import SparkContext  # noqa: PLC0415 - an extra
+
+    active = SparkContext._active_spark_context  # noqa: SLF001 - there is no public way
+    return active is not None and not is_stopped(active)
 
 
 def is_stopped(context: Any) -> bool:  # noqa: ANN401 - private parts of a SparkContext

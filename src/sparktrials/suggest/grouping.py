@@ -31,6 +31,7 @@ MAX_CELLS = 32
 MAX_ARMS = 4096
 #: Quantized normals are cut here, in standard deviations: the end cells hold the tails.
 _TAIL_SD = 5.0
+_EXACT = 2.0**51
 #: Scaled coordinates of normal columns beyond this are moved to it: float32 stays good enough.
 _FAR = 10.0
 
@@ -117,9 +118,15 @@ class Group:
             return S
         step, log = self._smooth_step[fine], self._smooth_log[fine]
         V = S[:, fine] * self.width[fine] + self.origin[fine]
-        V[:, log] = np.exp(V[:, log])
-        V = np.rint(V / step) * step
-        V[:, log] = _log(V[:, log])
+        with np.errstate(over="ignore"):
+            V[:, log] = np.exp(V[:, log])
+            k = np.rint(V / step)
+        # Where floats are further apart than the steps, every float is on the grid.
+        on_grid = np.abs(k) < _EXACT
+        V = np.where(on_grid, np.where(on_grid, k, 0) * step, V)
+        # The codec's own coordinate of a value that was rounded to 0.
+        zero = np.where(self.axes.bounded[fine], -np.inf, _log(step / 4))[log]
+        V[:, log] = np.where(V[:, log] > 0, _log(V[:, log]), zero)
         S = S.copy()
         reach = self._reach[fine]
         S[:, fine] = np.clip((V - self.origin[fine]) / self.width[fine], -reach, reach)
@@ -197,9 +204,10 @@ def grid_of(codec: Codec, j: int, limit: int) -> Grid | None:
     else:
         with np.errstate(over="ignore"):
             first, last = np.rint((np.exp(ends) if log else ends) / step)
-    if not last - first < limit:
+    # Beyond 2**51 half a step gets lost in rounding.
+    if max(abs(first), abs(last)) > _EXACT or last - first >= limit:
         return None
-    edges = (np.arange(first, last + 2) - 0.5) * step
+    edges = (first - 0.5 + np.arange(int(last - first) + 2)) * step
     if log:
         edges = _log(edges)
     scaled = (edges - mu) / max(sigma, np.finfo(np.float64).tiny) * PRIOR_SD

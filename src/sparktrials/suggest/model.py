@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sparktrials.suggest.grouping import Group
 
-__all__ = ["Model", "repel"]
+__all__ = ["Model", "repulsion"]
 
 #: Of more trials that are not good, the best half of this many count, and an even choice of the
 #: rest stands for all of the rest.
@@ -92,29 +92,34 @@ class Model:
     def positions(
         self, axes: parzen.Axes, S: NDArray[np.float64], C: NDArray[np.intp]
     ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Return what `repel` measures distances by: (m, s + t) bandwidths, and nominal codes."""
-        nominal = [j for j, edges in enumerate(axes.edges) if edges is None]
-        return axes.ordinates(S, C) / self.reach, C[:, nominal]
+        """Return what `repulsion` measures by: (m, ·) in bandwidths, and (m, ·) nominal codes."""
+        nominal = np.array([edges is None for edges in axes.edges], dtype=bool)
+        ordinal = np.concatenate([np.ones(len(axes.bounded), dtype=bool), ~nominal])
+        return (axes.ordinates(S, C) / self.reach)[:, ordinal], C[:, nominal]
 
 
-def repel(
-    score: NDArray[np.float64],
+def repulsion(
     candidates: tuple[NDArray[np.float64], NDArray[np.intp]],
     pending: tuple[NDArray[np.float64], NDArray[np.intp]],
-) -> None:
-    """Lower the scores of candidates close to pending points, in place.
+) -> NDArray[np.float64]:
+    """Return (m,) what the logarithms of l/g lose by the nearness of p pending points.
 
-    Shapes: score (m,), positions of m candidates and of p pending points.
+    The more points are pending, the less far each repels: in d dimensions, p of them share a room
+    by keeping distances of ``p ** (-1 / d)``.
+
+    Shapes: `Model.positions` of m candidates and of p pending points.
 
     Source: local penalisation, Gonzalez et al., AISTATS 2016, with a kernel for the penaliser.
     """
     x, codes = candidates
-    for position, code in zip(*pending, strict=True):
-        away = x - position
-        squared = np.einsum("ij,ij->i", away, away)
-        if codes.shape[1]:
-            squared += MISMATCH * (codes != code).sum(axis=1)
-        score += np.log1p(-REPULSION * np.exp(-0.5 * squared))
+    far, other = pending
+    p, d = len(far), x.shape[1] + codes.shape[1]
+    squared = (x * x).sum(axis=1)[:, None] + (far * far).sum(axis=1) - 2 * (x @ far.T)
+    squared = np.maximum(squared, 0) * p ** (2 / d)
+    if codes.shape[1]:
+        squared += MISMATCH * (codes[:, None] != other).sum(axis=2)
+    loss: NDArray[np.float64] = np.log1p(-REPULSION * np.exp(-0.5 * squared)).sum(axis=1)
+    return loss
 
 
 def _mixture(

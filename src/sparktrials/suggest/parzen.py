@@ -49,6 +49,8 @@ _HALF = 0.5
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _TINY = 1e-300
 _ULP = 2.0**-53
+#: Points that are evaluated at once: their products with a few hundred kernels stay in the cache.
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,12 +203,15 @@ def log_density(
         log_weights = np.log(mix.weights[:-1])
     if not len(log_weights):
         return prior
-    logs = _kernel_logs(mix, S, C, dtype)
-    logs += log_weights.astype(dtype)
-    top = logs.max(axis=1)
-    logs -= top[:, None]
-    np.exp(logs, out=logs)
-    kernels = np.log(logs.sum(axis=1)) + top.astype(np.float64)
+    of_points, of_kernels = _features(mix, log_weights, S, C, dtype)
+    kernels = np.empty(len(S))
+    for start in range(0, len(S), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        logs = of_points[block] @ of_kernels.T
+        top = logs.max(axis=1)
+        logs -= top[:, None]
+        np.exp(logs, out=logs)
+        kernels[block] = np.log(logs.sum(axis=1)) + top
     both: NDArray[np.float64] = np.logaddexp(kernels, prior)
     return both
 
@@ -221,10 +226,14 @@ def _log_prior(axes: Axes, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArr
     return out
 
 
-def _kernel_logs(
-    mix: Mixture, S: NDArray[np.float64], C: NDArray[np.intp], dtype: DTypeLike
-) -> NDArray[np.float64]:
-    """Return (m, n) log kernels as one matrix product of point features and kernel features.
+def _features(
+    mix: Mixture,
+    log_weights: NDArray[np.float64],
+    S: NDArray[np.float64],
+    C: NDArray[np.intp],
+    dtype: DTypeLike,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (m, f) and (n, f) whose product holds the logarithms of the weighted kernels.
 
     A normal's exponent expands to ``-x²/2h² + x c/h² - c²/2h²``; a coded column is a one-hot vector
     times log masses; a nominal one needs only the codes that occur among the points.
@@ -234,8 +243,7 @@ def _kernel_logs(
     pull = mix.centres * precision
     of_points: list[NDArray[np.float64]] = [-0.5 * S * S, S]
     of_kernels: list[NDArray[np.float64]] = [precision, pull]
-    # One logarithm of a product per kernel instead of s of them.
-    per_kernel = -0.5 * (pull * mix.centres).sum(axis=1) - s * _LOG_SQRT_2PI
+    per_kernel = log_weights - 0.5 * (pull * mix.centres).sum(axis=1) - s * _LOG_SQRT_2PI
     per_kernel -= np.log(mix.scales * mix.inside).sum(axis=1)
     per_point = np.zeros(m)
     for j, prior in enumerate(mix.axes.prior):
@@ -255,12 +263,11 @@ def _kernel_logs(
             onehot[np.arange(m), where] = hit - miss
             of_kernels.append((mix.codes[:, j, None] == present).astype(np.float64))
         of_points.append(onehot)
+    of_points += [np.ones((m, 1)), per_point[:, None]]
+    of_kernels += [per_kernel[:, None], np.ones((len(per_kernel), 1))]
     left = np.concatenate(of_points, axis=1, dtype=dtype, casting="same_kind")
     right = np.concatenate(of_kernels, axis=1, dtype=dtype, casting="same_kind")
-    logs: NDArray[np.float64] = left @ right.T
-    logs += per_kernel.astype(dtype)
-    logs += per_point.astype(dtype)[:, None]
-    return logs
+    return left, right
 
 
 def component_weights(mix: Mixture, fixed: dict[int, int]) -> NDArray[np.float64]:

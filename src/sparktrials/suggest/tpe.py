@@ -26,7 +26,7 @@ from sparktrials.suggest import parzen
 from sparktrials.suggest.algorithm import Algorithm
 from sparktrials.suggest.branches import next_branch, shares, standings
 from sparktrials.suggest.grouping import Group, groups_of, holds
-from sparktrials.suggest.model import Model, repel
+from sparktrials.suggest.model import Model, repulsion
 from sparktrials.suggest.tried import Tried, continuous_always
 
 if TYPE_CHECKING:
@@ -292,18 +292,22 @@ class _Proposal:
         C[:, list(taken)] = list(taken.values())
         score = model.score(S, C)
         here = done[~np.isnan(done[:, group.key])]
-        pending = model.positions(group.axes, group.scaled(here), group.codes(here))
+        positions = model.positions(group.axes, group.scaled(here), group.codes(here))
         x, codes = model.positions(group.axes, S, C)
-        repel(score, (x, codes), pending)
         for k, i in enumerate(points):
-            own, later = slice(k * m, (k + 1) * m), slice((k + 1) * m, None)
+            own = slice(k * m, (k + 1) * m)
+            if len(positions[0]):
+                score[own] += repulsion((x[own], codes[own]), positions)
             if self.tried is None:
                 best = k * m + int(np.argmax(score[own]))
-                taken_S, taken_C = S[best : best + 1], C[best : best + 1]
-                repel(score[later], (x[later], codes[later]), (x[best, None], codes[best, None]))
+                group.fill(rows[k : k + 1], S[best : best + 1], C[best : best + 1])
+                positions = (
+                    np.concatenate([positions[0], x[best, None]]),
+                    np.concatenate([positions[1], codes[best, None]]),
+                )
             else:  # one point at a time
-                taken_S, taken_C = self._untried(self.tried, group, rows[k], (S, C, score), i)
-            group.fill(rows[k : k + 1], taken_S, taken_C)
+                scored = S[own], C[own], score[own]
+                group.fill(rows[k : k + 1], *self._untried(self.tried, group, rows[k], scored, i))
 
     def _untried(
         self,

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparktrials.suggest.branches import next_branch, shares, standings
+
+
+def test_standings():
+    np.testing.assert_allclose(standings(np.array([3.0, np.nan, -1e308, 3.0])), [0.25, 1, 0, 0.5])
+    assert len(standings(np.empty(0))) == 0
+
+
+def test_shares_fall_with_the_rank_of_the_best():
+    branch = np.array([0, 1, 1, 2])
+    owed = shares(branch, np.array([0.5, 0.75, 0.0, 0.25]), np.full(3, 1 / 3))
+    np.testing.assert_allclose(owed, np.array([1 / 3, 1, 1 / 2]) / (11 / 6))
+
+
+def test_impossible_branches_are_owed_nothing():
+    owed = shares(np.array([0, 0]), np.array([0.0, 0.5]), np.array([0.5, 0.5, 0.0]))
+    assert owed[2] == 0
+    assert owed.sum() == pytest.approx(1)
+    np.testing.assert_allclose(shares(np.empty(0, int), np.empty(0), np.array([0.5, 0.5])), 0.5)
+
+
+def test_the_furthest_behind_is_next():
+    owed = np.array([0.5, 0.3, 0.2])
+    counts = np.zeros(3)
+    for _ in range(100):
+        counts[next_branch(owed, counts)] += 1
+    np.testing.assert_allclose(counts, [50, 30, 20], atol=1)
