@@ -133,7 +133,7 @@ def report(studies: dict[str, Trials], runs: dict[str, Run | None], history: Pat
     code = pipelines.as_code(space_eval(pipelines.SPACE, studies[key].argmin))
     print(f"\nThe best pipeline, trial {best['tid']} of study {key!r}:\n")
     print("\n".join(f"    {line}".rstrip() for line in code.splitlines()))
-    print("\nAccuracy in cross-validation (5 folds, 3 times, the same for all):\n")
+    print("\nAccuracy in cross-validation (5 folds, twice, the same for all):\n")
     rows = [(f"{k}, {ended(t)} trials", accuracy(t.best_trial)) for k, t in studies.items()]
     first = next(iter(studies.values()))
     rows += [

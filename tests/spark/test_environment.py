@@ -78,10 +78,11 @@ def test_executors_need_no_sparktrials_and_may_have_another(spark_script, tmp_pa
     done = spark_script(
         script(
             """
+            session = SparkSession.builder.getOrCreate()
             for argument in sys.argv[1:]:
                 name, path = argument.split("=")
-                session = SparkSession.builder.config("spark.executorEnv.PYTHONPATH", path)
-                session = session.getOrCreate()
+                # What spark.executorEnv sets; Spark starts other workers for another value.
+                session.sparkContext.environment["PYTHONPATH"] = path
 
                 def objective(x):
                     import sparktrials, sys
@@ -98,7 +99,6 @@ def test_executors_need_no_sparktrials_and_may_have_another(spark_script, tmp_pa
                 assert all(r["version"] == sparktrials.__version__ for r in results)
                 assert all(r["heavy"] == [] for r in results), results[0]
                 print(name, len(results))
-                session.stop()
             """
         ),
         *(f"{name}={path}" for name, path in paths.items()),
@@ -213,10 +213,8 @@ def test_modules_that_executors_lack(spark_script, tmp_path):
             session.sparkContext.addPyFile(sys.argv[1] + "/only_here.py")
             assert len(run(imports)) == 6
             print("shipped")
-            session.stop()
 
-            session = SparkSession.builder.config("spark.executorEnv.PYTHONPATH", sys.argv[2])
-            session = session.getOrCreate()
+            session.sparkContext.environment["PYTHONPATH"] = sys.argv[2]
             try:
                 run(lambda x: x)
             except ExecutorEnvironmentError as error:
@@ -298,12 +296,10 @@ def test_jobs_that_somebody_keeps_cancelling_end_the_study(spark_local):
     from sparktrials import SparkTrials, fmin, hp, rand
 
     context = spark_local.sparkContext
-    if not hasattr(context, "cancelJobGroupAndFutureJobs"):
-        pytest.skip("this Spark cannot cancel jobs to come")
     context.setJobGroup("doomed", "d")
 
     def stop(view, *_):
-        context.cancelJobGroupAndFutureJobs("doomed")
+        context._jsc.sc().cancelJobGroupAndFutureJobs("doomed")
         return False, []
 
     trials = SparkTrials()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def run(fn, trials, *, bad=BAD, siblings=6, **keywords):
 
 
 def note(path, text):
-    with open(path, "a") as file:  # one short write with O_APPEND: whole lines
+    with Path(path).open("a") as file:  # one short write with O_APPEND: whole lines
         file.write(f"{text}\n")
 
 
@@ -348,10 +350,7 @@ TWICE = """
 @pytest.mark.parametrize("master", ["local[2,4]", None], ids=["local[2,4]", "local-cluster"])
 def test_spark_does_not_blindly_run_a_crashing_trial_again(spark_script, tmp_path, master):
     log = tmp_path / "log"
-    if master:
-        done = spark_script(TWICE, log, master, conf="local")
-    else:
-        done = spark_script(TWICE, log)
+    done = spark_script(TWICE, log, *filter(None, [master]), conf="local" if master else None)
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0] == ["0", "failed", "worker_lost", "2"]
     assert rows[1] == ["1", "failed", "worker_lost", "2"]
@@ -406,10 +405,8 @@ def busy():
 
 def swallow_everything():
     while True:
-        try:
+        with contextlib.suppress(BaseException):
             time.sleep(600)
-        except BaseException:
-            pass
 
 
 def sleep_in_c():
@@ -489,7 +486,7 @@ def uses_global_deep(x):
     def inner():
         return [LOCK for _ in range(3)]
 
-    return x if inner() else x
+    return len(inner()) + x
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def run(fn, **keywords):
 def test_the_same_code_makes_the_same_zip():
     assert package_zip() == package_zip()
     assert len(digest_of(package_zip())) == 32
-    assert len(package_zip()) < 200_000
+    assert len(package_zip()) < 150_000
 
 
 def test_the_zip_has_what_runs_trials_and_no_more():
@@ -37,6 +37,36 @@ def test_the_zip_has_what_runs_trials_and_no_more():
     assert not [n for n in names if "/store/" in n or "/api/" in n or not n.endswith(".py")]
 
 
+RUN_A_TRIAL = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+for name in ("scipy", "pandas", "tqdm", "cloudpickle", "pyspark", "py4j"):
+    sys.modules[name] = None
+
+import pickle
+import sparktrials
+from sparktrials import hp
+from sparktrials.dispatch.worker import Pack, run_pack
+from sparktrials.space import compile_space
+
+space = compile_space(hp.uniform("x", 0, 1))
+payload = pickle.dumps((pickle.dumps(abs), pickle.dumps(space)))
+pack = Pack(study="s", trials=((0, 1, {"x": -2.0}),), time_box_s=1.0)
+report = pickle.loads(run_pack(pack, lambda: payload, 0))
+print(sparktrials.__file__, pickle.loads(report.outcomes[0]).loss)
+"""
+
+LOAD_A_TASK = """
+import sys
+
+sys.modules["sparktrials"] = None
+from pyspark import cloudpickle
+
+print(callable(cloudpickle.loads(sys.stdin.buffer.read())))
+"""
+
+
 def test_the_zip_runs_a_trial_where_there_is_nothing_but_numpy(tmp_path):
     path = tmp_path / "package.zip"
     path.write_bytes(package_zip())
@@ -44,18 +74,7 @@ def test_the_zip_runs_a_trial_where_there_is_nothing_but_numpy(tmp_path):
         [
             sys.executable,
             "-c",
-            "import sys; sys.path.insert(0, sys.argv[1])\n"
-            "for name in ('scipy', 'pandas', 'tqdm', 'cloudpickle', 'pyspark', 'py4j'):\n"
-            "    sys.modules[name] = None\n"
-            "import pickle, sparktrials\n"
-            "from sparktrials import hp\n"
-            "from sparktrials.space import compile_space\n"
-            "from sparktrials.dispatch.worker import Pack, run_pack\n"
-            "space = compile_space(hp.uniform('x', 0, 1))\n"
-            "payload = pickle.dumps((pickle.dumps(abs), pickle.dumps(space)))\n"
-            "pack = Pack(study='s', trials=((0, 1, {'x': -2.0}),), time_box_s=1.0)\n"
-            "report = pickle.loads(run_pack(pack, lambda: payload, 0))\n"
-            "print(sparktrials.__file__, pickle.loads(report.outcomes[0]).loss)\n",
+            RUN_A_TRIAL,
             path,
         ],
         capture_output=True,
@@ -75,9 +94,7 @@ def test_the_task_needs_no_sparktrials_to_be_loaded():
         [
             sys.executable,
             "-c",
-            "import sys; sys.modules['sparktrials'] = None\n"
-            "from pyspark import cloudpickle\n"
-            "print(callable(cloudpickle.loads(sys.stdin.buffer.read())))\n",
+            LOAD_A_TASK,
         ],
         input=source,
         capture_output=True,
@@ -97,7 +114,7 @@ class Counted:
 
     def __setstate__(self, state):
         self.__dict__ = state
-        with open(self.path, "a") as file:
+        with self.path.open("a") as file:
             file.write("loaded\n")
 
 

@@ -45,7 +45,7 @@ def wait_for(path):
 
 
 def note(path, text):
-    with open(path, "a") as file:  # one short write with O_APPEND: whole lines
+    with Path(path).open("a") as file:  # one short write with O_APPEND: whole lines
         file.write(f"{text}\n")
 
 
@@ -292,7 +292,7 @@ def test_a_run_that_timed_out_goes_on(spark_local):
 
 def test_the_constructors_limits_win_and_say_so(spark_local):
     trials = SparkTrials(timeout=600, loss_threshold=1e9)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="of SparkTrials is used") as caught:
         run(lambda x: x, trials, timeout=500, loss_threshold=-1e9, max_evals=50)
     assert {str(w.message).split("=")[0] for w in caught} == {"timeout", "loss_threshold"}
     assert 1 <= trials.count_successful_trials() < 50

@@ -29,7 +29,7 @@ def package_zip() -> bytes:
     """Return the part of this package that runs on executors, as an importable zip."""
     buffer = io.BytesIO()
     root = files("sparktrials")
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for entry in sorted(root.iterdir(), key=lambda e: e.name):
             if entry.name.endswith(".py"):
                 _add(archive, entry, "sparktrials")
@@ -43,7 +43,7 @@ def package_zip() -> bytes:
 def _add(archive: zipfile.ZipFile, entry: Traversable, folder: str) -> None:
     # A fixed date: the same code gives the same zip, so executors keep one copy of it.
     info = zipfile.ZipInfo(f"{folder}/{entry.name}", date_time=(2020, 1, 1, 0, 0, 0))
-    archive.writestr(info, entry.read_bytes())
+    archive.writestr(info, entry.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def make_task(

@@ -215,14 +215,14 @@ class SparkDispatcher:
         if end.error is None or end.job.cancelled:
             return cancelled
         failure = judge(end.error)
-        if failure.verdict is Verdict.CANCELLED and not is_stopped(self._context):
-            return self._cancelled_by_others(cancelled)
         logger.debug("a job failed: %s", failure.reason, exc_info=end.error)
-        if failure.verdict is Verdict.STOPPED or is_stopped(self._context):
+        if is_stopped(self._context):
             msg = f"the SparkContext was stopped while trials were running ({failure.reason})"
             stopped = SparkContextStopped(msg)
             stopped.__cause__ = end.error
             return [Crashed(stopped)]
+        if failure.verdict is Verdict.CANCELLED:
+            return self._cancelled_by_others(cancelled)
         if failure.verdict is Verdict.ENVIRONMENT:
             return self._environment(batch, failure, end.error)
         return self._lost(batch, failure, end.seconds)

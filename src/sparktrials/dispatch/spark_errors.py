@@ -63,17 +63,17 @@ _CAUSES = (
 
 def judge(error: BaseException) -> JobFailure:
     """Return what an exception from a Spark job means."""
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {_text(error)}"
     found = _HOST.search(text)
     host = found.group(1) if found else None
     for pattern in _ENVIRONMENT:
         match = pattern.search(text)
         if match:
             return JobFailure(Verdict.ENVIRONMENT, match.group(0).strip(), host)
+    if _STOPPED.search(text):  # Spark says that it cancels jobs then, too
+        return JobFailure(Verdict.STOPPED, _first_line(text), host)
     if _CANCELLED.search(text):
         return JobFailure(Verdict.CANCELLED, "the Spark job was cancelled", host)
-    if _STOPPED.search(text):
-        return JobFailure(Verdict.STOPPED, _first_line(text), host)
     for pattern, reason in _CAUSES:
         match = pattern.search(text)
         if match:
@@ -82,6 +82,13 @@ def judge(error: BaseException) -> JobFailure:
                 Verdict.WORKER_LOST, f"{reason} ({detail.strip()})" if detail else reason, host
             )
     return JobFailure(Verdict.WORKER_LOST, f"the Spark job failed: {_first_line(text)}", host)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as unreadable:  # noqa: BLE001 - py4j asks the JVM, which may be gone
+        return f"{type(unreadable).__name__}: {unreadable}"
 
 
 def _first_line(text: str) -> str:

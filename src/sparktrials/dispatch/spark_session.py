@@ -98,7 +98,14 @@ def slots_of(context: Any, profile: Any | None = None) -> int:  # noqa: ANN401
     """Return how many trials the cluster can run at once now, at least 1.
 
     Executors that are still to register don't count yet, so ask again later.
+
+    Raises
+    ------
+    SparkContextStopped
+        If the context was stopped.
     """
+    if is_stopped(context):
+        raise SparkContextStopped(STOPPED)
     with contextlib.suppress(Exception):  # private to Spark: absent or changed in some version
         scala = context._jsc.sc()  # noqa: SLF001
         jvm_profile = getattr(profile, "_java_resource_profile", None)

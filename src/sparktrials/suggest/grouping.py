@@ -210,7 +210,8 @@ def grid_of(codec: Codec, j: int, limit: int) -> Grid | None:
     edges = (first - 0.5 + np.arange(int(last - first) + 2)) * step
     if log:
         edges = _log(edges)
-    scaled = (edges - mu) / max(sigma, np.finfo(np.float64).tiny) * PRIOR_SD
+    with np.errstate(over="ignore"):  # steps far beyond the deviation
+        scaled = (edges - mu) / max(sigma, np.finfo(np.float64).tiny) * PRIOR_SD
     if normal:
         scaled[0], scaled[-1] = -np.inf, np.inf
         masses = np.diff(ndtr(scaled / PRIOR_SD))

@@ -32,8 +32,8 @@ MAX_OTHERS = 500
 #: No bandwidth is below a hundredth of the range, nor below 1 / (2 + share * n) of it.
 FINEST = 100.0
 GOOD_FLOOR_SHARE = 0.2
-#: A candidate on top of a pending point loses all but 1 - this part of its l/g.
-REPULSION = 0.9
+#: The part of its l/g that a candidate on top of a pending point loses.
+REPULSION = 0.5
 #: Squared distance, in bandwidths, between different options of a choice.
 MISMATCH = 8.0
 #: Distance over which pending points repel when no trial is good.
@@ -46,7 +46,7 @@ class Model:
 
     good: parzen.Mixture
     others: parzen.Mixture
-    reach: NDArray[np.float64]  # (s + t,) distances over which pending points repel
+    bandwidths: NDArray[np.float64]  # (n_good, s + t)
 
     @classmethod
     def of(
@@ -79,9 +79,7 @@ class Model:
         best, h = _mixture(group, X[order[:n_good]], _rank_weights(n_good), floor, prior_weight)
         floor = 1 / min(FINEST, 2 + n - n_good)
         rest, _ = _mixture(group, X[picks], weights, floor, prior_weight)
-        return cls(
-            best, rest, np.median(h, axis=0) if n_good else np.full(len(group), UNKNOWN_REACH)
-        )
+        return cls(best, rest, h)
 
     def score(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return (m,) logarithms of l/g."""
@@ -95,7 +93,11 @@ class Model:
         """Return what `repulsion` measures by: (m, ·) in bandwidths, and (m, ·) nominal codes."""
         nominal = np.array([edges is None for edges in axes.edges], dtype=bool)
         ordinal = np.concatenate([np.ones(len(axes.bounded), dtype=bool), ~nominal])
-        return (axes.ordinates(S, C) / self.reach)[:, ordinal], C[:, nominal]
+        if not len(S):
+            return np.empty((0, int(ordinal.sum()))), C[:, nominal]
+        h = self.bandwidths
+        reach = np.median(h, axis=0) if len(h) else np.full(len(ordinal), UNKNOWN_REACH)
+        return (axes.ordinates(S, C) / reach)[:, ordinal], C[:, nominal]
 
 
 def repulsion(

@@ -51,6 +51,8 @@ _TINY = 1e-300
 _ULP = 2.0**-53
 #: Points that are evaluated at once: their products with a few hundred kernels stay in the cache.
 _BLOCK = 256
+#: Of a nominal column with more options, only those that occur get a feature.
+_FEW = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,13 +131,15 @@ def neighbour_bandwidths(x: NDArray[np.float64], floor: float) -> NDArray[np.flo
     if n == 1:
         return np.clip(np.abs(x) + _HALF, floor, 1.0)
     order = np.argsort(x, axis=0)
-    gaps = np.diff(np.take_along_axis(x, order, axis=0), axis=0)
+    ranked = order, np.arange(x.shape[1])
+    ordered = x[ranked]
+    gaps = ordered[1:] - ordered[:-1]
     wide = np.empty_like(x)
     wide[:-1] = gaps
     wide[-1:] = gaps[-1:]
     np.maximum(wide[1:-1], gaps[:-1], out=wide[1:-1])
     h = np.empty_like(x)
-    np.put_along_axis(h, order, wide, axis=0)
+    h[ranked] = wide
     return np.clip(h, floor, 1.0)
 
 
@@ -258,7 +262,10 @@ def _features(
             hit = np.log(1 - share + miss)
             miss = np.log(np.maximum(miss, _TINY))
             per_point += miss
-            present, where = np.unique(code, return_inverse=True)
+            if len(prior) <= _FEW:
+                present, where = np.arange(len(prior)), code
+            else:
+                present, where = np.unique(code, return_inverse=True)
             onehot = np.zeros((m, len(present)))
             onehot[np.arange(m), where] = hit - miss
             of_kernels.append((mix.codes[:, j, None] == present).astype(np.float64))

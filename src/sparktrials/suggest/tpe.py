@@ -49,8 +49,9 @@ N_FRESH = 256
 #: Branches that are given up, one after the other, before a point is repeated.
 MAX_RETRIES = 64
 
-_FINISHED = [CODE[s] for s in (TrialState.OK, TrialState.FAILED, TrialState.PRUNED)]
-_PENDING = [CODE[s] for s in (TrialState.NEW, TrialState.RUNNING)]
+#: By state code, see `study.history.CODE`.
+_FINISHED = np.array([s in {TrialState.OK, TrialState.FAILED, TrialState.PRUNED} for s in CODE])
+_PENDING = np.array([s in {TrialState.NEW, TrialState.RUNNING} for s in CODE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,10 @@ class _Known:
     @classmethod
     def of(cls, history: History) -> _Known:
         states = history.states
-        finished = np.isin(states, _FINISHED)
+        finished = _FINISHED[states]
         if finished.all():
             return cls(history.X, history.losses, history.X[:0])
-        pending = np.isin(states, _PENDING)
+        pending = _PENDING[states]
         return cls(history.X[finished], history.losses[finished], history.X[pending])
 
     def within(self, group: Group) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -292,22 +293,25 @@ class _Proposal:
         C[:, list(taken)] = list(taken.values())
         score = model.score(S, C)
         here = done[~np.isnan(done[:, group.key])]
-        positions = model.positions(group.axes, group.scaled(here), group.codes(here))
-        x, codes = model.positions(group.axes, S, C)
+        crowded = len(here) > 0 or len(points) > 1
+        pending = model.positions(group.axes, group.scaled(here), group.codes(here))
+        x, codes = model.positions(group.axes, S, C) if crowded else (S, C)
         for k, i in enumerate(points):
             own = slice(k * m, (k + 1) * m)
-            if len(positions[0]):
-                score[own] += repulsion((x[own], codes[own]), positions)
-            if self.tried is None:
-                best = k * m + int(np.argmax(score[own]))
-                group.fill(rows[k : k + 1], S[best : best + 1], C[best : best + 1])
-                positions = (
-                    np.concatenate([positions[0], x[best, None]]),
-                    np.concatenate([positions[1], codes[best, None]]),
-                )
-            else:  # one point at a time
+            if len(here) or k:
+                score[own] += repulsion((x[own], codes[own]), pending)
+            if self.tried is not None:  # one point at a time
                 scored = S[own], C[own], score[own]
                 group.fill(rows[k : k + 1], *self._untried(self.tried, group, rows[k], scored, i))
+                continue
+            at = k * m + int(np.argmax(score[own]))
+            best = slice(at, at + 1)
+            group.fill(rows[k : k + 1], S[best], C[best])
+            if k + 1 < len(points):
+                pending = (
+                    np.concatenate([pending[0], x[best]]),
+                    np.concatenate([pending[1], codes[best]]),
+                )
 
     def _untried(
         self,

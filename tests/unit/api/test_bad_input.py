@@ -1,4 +1,4 @@
-"""Bad arguments: refused at the call, by a specific exception that names argument, value and rule."""
+"""Bad arguments: refused at the call, by an exception that names argument, value and rule."""
 
 from __future__ import annotations
 

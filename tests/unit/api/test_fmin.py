@@ -581,7 +581,7 @@ def test_hyperopts_no_progress_loss_survives_failures_even_of_the_first_trial(fi
 
     def objective(x):
         n = len(trials.history)
-        if n == 1 or n == 4:
+        if n in {1, 4}:
             if first == "raises":
                 raise ValueError
             return {"status": STATUS_FAIL} if first == "fails" else float("nan")

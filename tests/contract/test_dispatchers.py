@@ -1,0 +1,75 @@
+"""Every dispatcher keeps the contract."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from tests.contract import dispatcher_suite
+from tests.contract.dispatcher_suite import DispatcherContract, drain, open_with, trial
+
+from sparktrials.dispatch.inline import InlineDispatcher
+from sparktrials.dispatch.spark import SparkDispatcher
+from sparktrials.study.protocols import Cancelled, Finished
+
+
+@pytest.fixture
+def opened():
+    """Return a function that opens a dispatcher; all are closed in the end."""
+    dispatchers = []
+
+    def add(dispatcher, objective):
+        dispatchers.append(dispatcher)
+        return open_with(dispatcher, objective)
+
+    yield add
+    for dispatcher in dispatchers:
+        dispatcher.close()
+
+
+class TestInline(DispatcherContract):
+    @pytest.fixture(params=[1, 5])
+    def make(self, request, opened):
+        return lambda objective: opened(InlineDispatcher(request.param), objective)
+
+
+class TestSpark(DispatcherContract):
+    @pytest.fixture(params=["packing", "alone", "narrow"])
+    def make(self, request, opened, spark_local):
+        from pyspark import cloudpickle
+
+        # Executors have no tests: the objectives of the suite travel with what they refer to.
+        cloudpickle.register_pickle_by_value(dispatcher_suite)
+        settings = {
+            "packing": {},
+            "alone": {"packing": False},
+            "narrow": {"parallelism": 1},
+        }[request.param]
+        context = spark_local.sparkContext
+        return lambda objective: opened(SparkDispatcher(context, **settings), objective)
+
+
+def test_spark_cancels_one_trial_and_leaves_the_others_alone(opened, spark_local, tmp_path):
+    from pyspark import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    go = str(tmp_path / "go")
+
+    def objective(p):
+        import os
+
+        while not os.path.exists(go):  # noqa: PTH110
+            time.sleep(0.01)
+        return p["x"]
+
+    dispatcher = opened(SparkDispatcher(spark_local.sparkContext), objective)
+    dispatcher.submit([trial(0)])
+    dispatcher.submit([trial(1)])
+    dispatcher.cancel([0])
+    (first,) = drain(dispatcher, 1)
+    assert first == Cancelled(0, 1)
+    (tmp_path / "go").touch()
+    (second,) = drain(dispatcher, 1)
+    assert isinstance(second, Finished)
+    assert second.outcome.trial_id == 1
