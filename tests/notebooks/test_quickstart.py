@@ -76,6 +76,7 @@ def results(spark_script, tmp_path):
 
 
 @pytest.mark.spark
+@pytest.mark.slow
 def test_every_cell_runs(results):
     assert results["first_study"] == ["ok"] * 40
     assert results["best"].keys() == {"x", "rate", "layers", "units"}

@@ -74,7 +74,8 @@ def test_code_makes_the_pipeline_that_was_scored(pipelines):
     assert 1 - pipelines.score(pipeline).mean() == pipelines.objective(steps)["loss"]
 
 
-def test_demo_stops_goes_on_and_shows_what_it_has(pipelines, spark_script, tmp_path):
+@pytest.mark.slow
+def test_demo_goes_on_and_shows_what_it_has(pipelines, spark_script, tmp_path):
     first = spark_script(DEMO, "--trials", 2)
     assert "6 trials in" in first.stdout
     pipeline = run_pasted(pasted(first.stdout))

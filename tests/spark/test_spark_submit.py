@@ -47,6 +47,7 @@ def submit(standalone_cluster, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_job_runs_and_goes_on_in_its_history(submit, tmp_path):
     store = f"sqlite:///{tmp_path}/history.db"
     common = ("--store", store, "--exp-key", "job", "--seed", 3, "--algorithm", "random")
