@@ -117,6 +117,7 @@ def make_task(
                 pickle.loads(pack),  # noqa: S301 - made by this function's maker
                 lambda: study.value["payload"],
                 attempt,
+                context.stageId() if context is not None else None,
             )
         except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
             import platform  # noqa: PLC0415

@@ -19,7 +19,7 @@ from sparktrials.dispatch.pickling import pickled
 from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge
 from sparktrials.dispatch.spark_jobs import Job, JobEnd, JobPool
-from sparktrials.dispatch.spark_session import STOPPED, is_stopped, slots_of
+from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Complaint, Pack, Report, specs
 from sparktrials.errors import ExecutorEnvironmentError, SparkContextStopped, SparkError
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned, Task
@@ -242,7 +242,11 @@ class SparkDispatcher:
     def _lost(self, batch: _Batch, failure: JobFailure, seconds: float) -> list[Event]:
         alone = len(batch.trials) == 1
         limit = self._study.task.trial_timeout
-        timed_out = alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S
+        timed_out = False
+        if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
+            # It may have waited for a slot: what counts is the time in the task itself.
+            ran = seconds_in_task(self._context, failure.stage)
+            timed_out = (seconds if ran is None else ran) > limit + TIMEOUT_GRACE_S
         reason = (
             _TIMEOUT_REASON.format(limit) if timed_out and limit is not None else failure.reason
         )
@@ -268,7 +272,7 @@ class SparkDispatcher:
                 "the worker that ran it was lost: its Python process or its executor ended "
                 "(os._exit, a crash in native code, out of memory, a preempted machine)"
             )
-            failure = JobFailure(Verdict.WORKER_LOST, reason, report.host)
+            failure = JobFailure(Verdict.WORKER_LOST, reason, report.host, report.stage)
             return self._lost(batch, failure, seconds)
         self._succeeded = True
         self._foreign = 0

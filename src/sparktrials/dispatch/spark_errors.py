@@ -20,11 +20,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """A verdict with the reason in one line, and the host where Spark names it."""
+    """A verdict with the reason in one line, and host and stage where Spark names them."""
 
     verdict: Verdict
     reason: str
     host: str | None = None
+    stage: int | None = None
 
 
 _ENVIRONMENT = (
@@ -41,6 +42,7 @@ _STOPPED = re.compile(
 )
 _CANCELLED = re.compile(r"SPARK_JOB_CANCELLED|cancelled part of cancelled job|cancelled as part of")
 _HOST = re.compile(r"\(TID \d+\) \((\S+) executor (\S+)\)")
+_STAGE = re.compile(r"[Tt]ask \d+(?:\.\d+)? in stage (\d+)\.")
 _CAUSES = (
     (  # the first that matches counts
         re.compile(r"Python worker exited unexpectedly|Python worker process terminated"),
@@ -66,6 +68,8 @@ def judge(error: BaseException) -> JobFailure:
     text = f"{type(error).__name__}: {_text(error)}"
     found = _HOST.search(text)
     host = found.group(1) if found else None
+    task = _STAGE.search(text)
+    stage = int(task.group(1)) if task else None
     for pattern in _ENVIRONMENT:
         match = pattern.search(text)
         if match:
@@ -79,9 +83,14 @@ def judge(error: BaseException) -> JobFailure:
         if match:
             detail = match.group(1) if match.groups() else ""
             return JobFailure(
-                Verdict.WORKER_LOST, f"{reason} ({detail.strip()})" if detail else reason, host
+                Verdict.WORKER_LOST,
+                f"{reason} ({detail.strip()})" if detail else reason,
+                host,
+                stage,
             )
-    return JobFailure(Verdict.WORKER_LOST, f"the Spark job failed: {_first_line(text)}", host)
+    return JobFailure(
+        Verdict.WORKER_LOST, f"the Spark job failed: {_first_line(text)}", host, stage
+    )
 
 
 def _text(error: BaseException) -> str:

@@ -10,7 +10,15 @@ from sparktrials.errors import InvalidArgumentType, SparkContextStopped, SparkNo
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["STOPPED", "context_of", "find_context", "is_running", "is_stopped", "slots_of"]
+__all__ = [
+    "STOPPED",
+    "context_of",
+    "find_context",
+    "is_running",
+    "is_stopped",
+    "seconds_in_task",
+    "slots_of",
+]
 
 #: What `SparkContextStopped` says.
 STOPPED = (
@@ -116,6 +124,21 @@ def slots_of(context: Any, profile: Any | None = None) -> int:  # noqa: ANN401
             return found
     cpus = int(context.getConf().get("spark.task.cpus", "1"))
     return max(1, int(context.defaultParallelism) // cpus)
+
+
+def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: ANN401
+    """Return how long the first attempt at a stage's one task ran, if Spark still knows."""
+    if stage is None:
+        return None
+    with contextlib.suppress(Exception):  # private to Spark: absent or changed in some version
+        scala = context._jsc.sc()  # noqa: SLF001
+        scala.listenerBus().waitUntilEmpty(1000)  # what it knows lags behind a little
+        tasks = scala.statusStore().taskList(stage, 0, 10).iterator()
+        while tasks.hasNext():
+            task = tasks.next()
+            if task.attempt() == 0 and task.duration().isDefined():
+                return float(task.duration().get()) / 1000
+    return None
 
 
 def _ensure_java() -> None:

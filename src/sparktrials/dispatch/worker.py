@@ -85,6 +85,8 @@ class Report:
         Of the trials that were run, each pickled.
     repeated
         Spark started the task a second time, so the first worker is lost; nothing was run.
+    stage
+        Spark's number of the task's stage, where it was repeated.
     complaint
         Set when the objective could not even be loaded; nothing was run.
     """
@@ -92,6 +94,7 @@ class Report:
     host: str
     outcomes: tuple[bytes, ...] = ()
     repeated: bool = False
+    stage: int | None = None
     complaint: Complaint | None = None
 
 
@@ -111,7 +114,9 @@ def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any],
     return studies[study]
 
 
-def run_pack(pack: Pack, payload: Callable[[], bytes], attempt_number: int) -> bytes:
+def run_pack(
+    pack: Pack, payload: Callable[[], bytes], attempt_number: int, stage: int | None = None
+) -> bytes:
     """Run a pack and return a pickled `Report`.
 
     Parameters
@@ -122,10 +127,12 @@ def run_pack(pack: Pack, payload: Callable[[], bytes], attempt_number: int) -> b
         Returns the study's payload; called when this process sees the study for the first time.
     attempt_number
         Spark's, 0 for the first: a task that is tried again is not run blindly.
+    stage
+        Spark's number of the task's stage.
     """
     host = socket.gethostname()
     if attempt_number > 0:
-        return pickle.dumps(Report(host, repeated=True))
+        return pickle.dumps(Report(host, repeated=True, stage=stage))
     try:
         objective, space = _load(pack.study, payload)
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
