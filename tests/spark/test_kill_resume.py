@@ -248,17 +248,16 @@ print(counts.count("ok"), counts.count("running"))
 """
 
 
-@pytest.mark.parametrize("handler", ["pyspark", "notebook"])
-@pytest.mark.parametrize("where", ["inline", "spark"])
+@pytest.mark.parametrize(
+    ("where", "handler"), [("inline", "python"), ("spark", "pyspark"), ("spark", "notebook")]
+)
 def test_ctrl_c_returns_at_once_keeps_results_and_resumes(tmp_path, where, handler):
     log, script = tmp_path / "log", tmp_path / "driver.py"
     source = INTERRUPTED
-    if handler == "notebook" and where == "spark":  # Jupyter restores Python's own for each cell
+    if handler == "notebook":  # Jupyter restores Python's own for each cell
         source = source.replace(
             "try:\n", "signal.signal(signal.SIGINT, signal.default_int_handler)\ntry:\n", 1
         )
-    elif handler == "notebook":
-        pytest.skip("without Spark the handler is Python's own in both cases")
     script.write_text(source)
     with (tmp_path / "stderr").open("w+") as stderr:
         process = subprocess.Popen(
