@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sparktrials.study.protocols import (
@@ -79,6 +79,7 @@ class FaultyDispatcher:
     told: list[Event] = field(default_factory=list)
     cancelled: set[int] = field(default_factory=set)
     closed: bool = False
+    alone: set[int] = field(default_factory=set)
     deliveries: int = 0
 
     def open(self, task: Task) -> None:
@@ -87,8 +88,9 @@ class FaultyDispatcher:
     def room(self) -> int:
         return max(0, self.slots + self.ahead - len(self.queue))
 
-    def submit(self, trials: Sequence[Trial]) -> None:
+    def submit(self, trials: Sequence[Trial], alone: Collection[int] = ()) -> None:
         assert all(t.state is TrialState.RUNNING and t.attempt >= 1 for t in trials)
+        self.alone |= set(alone)
         self.queue.extend(trials)
 
     def events(self, timeout: float | None) -> list[Event]:
@@ -118,7 +120,7 @@ class FaultyDispatcher:
         for chance, event in (
             (self.give_back, Returned(*key)),
             (self.lose, Lost(*key, reason="killed")),
-            (self.lose_together, Lost(*key, reason="killed", alone=trial.attempt > 1)),
+            (self.lose_together, Lost(*key, reason="killed", alone=trial.id in self.alone)),
         ):
             if draw < chance:
                 if not isinstance(event, Returned):

@@ -10,7 +10,7 @@ from sparktrials.dispatch.evaluation import evaluate
 from sparktrials.study.protocols import Cancelled, Event, Finished, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sparktrials.study.trial import Trial
 
@@ -44,8 +44,8 @@ class InlineDispatcher:
         """Return how many trials may be queued now: none until the queue is empty."""
         return 0 if self._queue else self._ahead
 
-    def submit(self, trials: Sequence[Trial]) -> None:
-        """Queue trials."""
+    def submit(self, trials: Sequence[Trial], alone: Collection[int] = ()) -> None:  # noqa: ARG002
+        """Queue trials; each runs alone anyway."""
         self._queue.extend(trials)
 
     def events(self, timeout: float | None) -> list[Event]:  # noqa: ARG002 - it never waits

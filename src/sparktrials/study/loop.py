@@ -83,7 +83,9 @@ class Plan:
     Attributes
     ----------
     again
-        Trials to submit once more; those to be recorded first are in `changes`.
+        Trials to submit once more.
+    alone
+        Ids of those among them that are to share a task with no other, having lost a worker.
     given
         Points of the user's to evaluate.
     ask
@@ -93,6 +95,7 @@ class Plan:
     """
 
     again: tuple[Trial, ...] = ()
+    alone: frozenset[int] = frozenset()
     given: tuple[Point, ...] = ()
     ask: int = 0
     changes: tuple[Change, ...] = ()
@@ -135,6 +138,7 @@ class Loop:
     running: dict[int, Trial] = field(default_factory=dict)
     _given: deque[Point] = field(default_factory=deque)
     _again: deque[Trial] = field(default_factory=deque)
+    _lost_workers: dict[int, int] = field(default_factory=dict)
     _next_id: int = 0
 
     def __post_init__(self) -> None:
@@ -158,8 +162,7 @@ class Loop:
         if self.limits.target is None:
             return None
         counted = self.history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
-        waiting = sum(1 for trial in self._again if trial.id not in self.running)
-        return max(0, self.limits.target - counted - len(self.running) - waiting)
+        return max(0, self.limits.target - counted - len(self.running) - len(self._again))
 
     @property
     def done(self) -> bool:
@@ -178,9 +181,10 @@ class Loop:
         changes: list[Change] = []
         while self._again and len(again) < room:
             trial = self._again.popleft()
-            if trial.id not in self.running:  # else it came back unstarted: same attempt
-                trial = replace(trial, state=TrialState.RUNNING, attempt=trial.attempt + 1)
-                changes.append(Change(trial))
+            # Each submission has its own number, so that a repeated event of an earlier one is told
+            # from news of this one.
+            trial = replace(trial, state=TrialState.RUNNING, attempt=trial.attempt + 1)
+            changes.append(Change(trial))
             self.running[trial.id] = trial
             again.append(trial)
         room -= len(again)
@@ -188,7 +192,8 @@ class Loop:
         free = room if remaining is None else min(room, remaining)
         given = tuple(self._given.popleft() for _ in range(min(free, len(self._given))))
         ask = 0 if self.exhausted or self._given else max(0, free - len(given))
-        return Plan(tuple(again), given, ask, tuple(changes))
+        alone = frozenset(t.id for t in again if t.id in self._lost_workers)
+        return Plan(tuple(again), alone, given, ask, tuple(changes))
 
     def admit(self, points: Sequence[Point], now: float, *, given: bool = False) -> list[Change]:
         """Make running trials of points; `now` is wall-clock time."""
@@ -227,6 +232,7 @@ class Loop:
         if trial is None or trial.attempt != event.attempt:
             return []
         if isinstance(event, Returned):
+            del self.running[trial.id]
             self._again.append(trial)
             return []
         if isinstance(event, Lost):
@@ -252,8 +258,8 @@ class Loop:
         return [Change(ended, outcome)]
 
     def _lost(self, trial: Trial, event: Lost, now: float) -> list[Change]:
-        left = trial.attempt <= self.limits.max_retries
-        again = not event.timed_out and (left or not event.alone)
+        times = self._lost_workers[trial.id] = self._lost_workers.get(trial.id, 0) + 1
+        again = not event.timed_out and (times <= self.limits.max_retries or not event.alone)
         if again and self.stop is None:
             del self.running[trial.id]
             self._again.append(replace(trial, host=event.host))
@@ -263,7 +269,7 @@ class Loop:
             if event.timed_out
             else (FailureKind.WORKER_LOST, "WorkerLost")
         )
-        tries = f" (attempt {trial.attempt})" if trial.attempt > 1 else ""
+        tries = f" (lost {times} times)" if times > 1 else ""
         failure = Failure(kind=kind, type=name, message=event.reason + tries)
         ended = self._end(trial, now, state=TrialState.FAILED, failure=failure, host=event.host)
         self._maybe_raise(ended, None)
@@ -286,8 +292,6 @@ class Loop:
 
     def _end(self, trial: Trial, now: float, **fields: object) -> Trial:
         del self.running[trial.id]
-        if any(t.id == trial.id for t in self._again):  # it had come back unstarted
-            self._again = deque(t for t in self._again if t.id != trial.id)
         return replace(trial, finished=now, **fields)  # type: ignore[arg-type]
 
     # ------------------------------------------------------------------ stopping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -171,8 +171,8 @@ class Dispatcher(Protocol):
     def room(self) -> int:
         """Return how many more trials should be submitted now, 0 or more."""
 
-    def submit(self, trials: Sequence[Trial]) -> None:
-        """Queue RUNNING trials; those with ``attempt > 1`` run alone."""
+    def submit(self, trials: Sequence[Trial], alone: Collection[int] = ()) -> None:
+        """Queue RUNNING trials; those whose ids are in `alone` share a task with no other."""
 
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds, and return all there are."""

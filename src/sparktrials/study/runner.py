@@ -160,7 +160,7 @@ class Runner:
         fresh = [c.trial for c in changes if c.trial.id not in again]
         submitted = [*plan.again, *fresh]
         if submitted:
-            self.dispatcher.submit(submitted)
+            self.dispatcher.submit(submitted, plan.alone)
             self.observer.update(self.history, len(loop.running))
 
     def _suggest(self, n: int) -> Sequence[Point]:

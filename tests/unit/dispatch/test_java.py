@@ -179,6 +179,13 @@ def test_many_at_once(monkeypatch, tmp_path):
     assert [path.name for path in (homes[0] / "bin").iterdir()] == ["java"]
 
 
+def test_a_program_that_is_open_for_writing_for_a_moment(tmp_path):
+    program = fake_java(tmp_path / "jdk") / "bin" / "java"
+    writing = program.open("a")
+    threading.Timer(0.2, writing.close).start()
+    assert java._version_of(program) == 17
+
+
 def test_the_cache_is_used_where_the_environment_may_not_be_written(monkeypatch, tmp_path):
     bundle(monkeypatch, tmp_path)
     (tmp_path / "env").write_text("a file, so that no directory can be made in it")

@@ -143,6 +143,7 @@ def test_a_trial_lost_in_company_is_not_charged() -> None:
     plan = loop.plan(1)
     record(loop, plan.changes)
     assert plan.again[0].attempt == 2
+    assert plan.alone == {0}
 
 
 def test_no_retries_means_none() -> None:
@@ -161,14 +162,20 @@ def test_a_time_out_is_not_retried() -> None:
     assert (failure.kind, failure.type) == (FailureKind.TIMEOUT, "TrialTimeout")
 
 
-def test_an_unstarted_trial_keeps_its_attempt() -> None:
-    loop = make(target=2)
+def test_an_unstarted_trial_is_submitted_again_and_not_charged() -> None:
+    loop = make(target=2, max_retries=1)
     start(loop, 2)
     assert loop.handle(Returned(1, 1), 2.0) == []
+    assert loop.handle(Returned(1, 1), 2.0) == []
     assert loop.remaining == 0
-    plan = loop.plan(1)
-    assert plan.changes == ()
-    assert [(t.id, t.attempt) for t in plan.again] == [(1, 1)]
+    plan = loop.plan(2)
+    record(loop, plan.changes)
+    assert [(t.id, t.attempt) for t in plan.again] == [(1, 2)]
+    assert plan.alone == frozenset()
+    assert loop.handle(Returned(1, 1), 3.0) == []  # told again, late
+    assert not loop.plan(2)
+    loop.handle(Lost(1, 2, "killed"), 4.0)
+    assert loop.plan(2).alone == {1}
 
 
 def test_an_unstarted_trial_can_be_cancelled() -> None:

@@ -82,12 +82,12 @@ def test_the_store_holds_what_the_history_holds() -> None:
 
 def test_a_trial_is_recorded_before_it_is_submitted() -> None:
     class Checking(FaultyDispatcher):
-        def submit(self, trials):
+        def submit(self, trials, alone=()):
             stored = {t.id: t for t in h.store.read("e")[0]}
             for trial in trials:
                 assert stored[trial.id].state is TrialState.RUNNING
                 assert stored[trial.id].attempt == trial.attempt
-            super().submit(trials)
+            super().submit(trials, alone)
 
     h = harness(dispatcher=Checking(random.Random(3), FakeClock(), lose=0.3))
     h.runner.run()
