@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -99,15 +100,19 @@ def positive_int(name: str, value: object) -> int:
     if _is_bool(value) or not isinstance(value, (Real, np.number)):
         msg = f"{name} must be a positive integer, got {value!r} of type {type(value).__name__}"
         raise InvalidArgument(msg)
-    number = float(value)
-    if not math.isfinite(number) or number != int(number) or number < 1:
+    if isinstance(value, Integral):
+        number = int(value)
+    else:
+        real = float(value)
+        number = int(real) if real.is_integer() else 0
+    if number < 1:
         msg = f"{name} must be a positive integer, got {value!r}"
         raise InvalidArgument(msg)
-    return int(number)
+    return number
 
 
 def positive_seconds(name: str, value: object) -> float | None:
-    """Return a positive number of seconds, or None.
+    """Return a positive number of seconds, or None for no limit.
 
     Raises
     ------
@@ -122,7 +127,9 @@ def positive_seconds(name: str, value: object) -> float | None:
             f"Given value: {value!r}"
         )
         raise InvalidArgument(msg)
-    return float(value)
+    seconds = float(value)
+    # No clock counts that far, and infinity is no limit.
+    return seconds if seconds <= threading.TIMEOUT_MAX else None
 
 
 def threshold(name: str, value: object) -> float | None:

@@ -8,16 +8,16 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.api.early_stop import judge_of
 from sparktrials.api.options import FminOptions
 from sparktrials.api.trials import Trials
-from sparktrials.api.view import TrialsView
 from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
 from sparktrials.progress import observing, show
 from sparktrials.space import Space, compile_space, space_eval
 from sparktrials.study.loop import Limits, Loop, Stop
 from sparktrials.study.protocols import Suggester, Task
 from sparktrials.study.runner import Runner
-from sparktrials.study.trial import Trial, TrialState
+from sparktrials.study.trial import TrialState
 from sparktrials.suggest.algorithm import suggester_of
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     show_progressbar
         True, False, or a context manager called with ``initial`` and ``total``.
     early_stop_fn
-        ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended, from
-        the first loss on, with the trials that have ended.
+        ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended with
+        a result, from the first loss on, with those that have.
 
     Returns
     -------
@@ -152,26 +152,22 @@ def _run(
     trials: Trials,
 ) -> None:
     with trials.running(space, options.seed) as (history, seed):
-        limits = _limits(options, trials, given)
+        # One that was cancelled is still to be evaluated.
+        before = [t for t in history if t.given and t.state is not TrialState.CANCELLED]
+        evaluated = {_key(t.point) for t in before}
+        new = [point for point in given if _key(point) not in evaluated]
+        limits = _limits(options, trials, len(before) + len(new))
         done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
+        loop = Loop(history=history, limits=limits, seed=seed, started=time.monotonic(), given=new)
+        loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
+        trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
         if limits.target is not None and done >= limits.target:
+            trials.settle(loop.abandon(time.time()))
             _say_complete(options, trials, history, limits.target)
             return
-        # One that was cancelled is still to be evaluated.
-        evaluated = [
-            dict(t.point) for t in history if t.given and t.state is not TrialState.CANCELLED
-        ]
-        loop = Loop(
-            history=history,
-            limits=limits,
-            seed=seed,
-            started=time.monotonic(),
-            given=[point for point in given if point not in evaluated],
-        )
-        loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
         dispatcher = trials.dispatcher(options.max_queue_len)
         try:
-            _warn_parallelism(options, suggester, dispatcher.slots, done)
+            _warn_parallelism(limits.target, suggester, dispatcher.slots, done)
             dispatcher.open(
                 Task(
                     objective=options.objective,
@@ -195,7 +191,7 @@ def _run(
                     store=trials.store,
                     key=trials.exp_key,
                     observer=observer,
-                    early_stop=_early_stop(options, trials, history),
+                    early_stop=judge_of(options.early_stop_fn, trials, history),
                     dumps=_dumps(),
                 )
                 stop = runner.run()
@@ -237,11 +233,15 @@ def _suggester(algo: object, space: Space) -> Suggester:
     return suggester
 
 
-def _limits(options: FminOptions, trials: Trials, given: Sequence[Mapping[str, Any]]) -> Limits:
+def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(point.items()))
+
+
+def _limits(options: FminOptions, trials: Trials, n_given: int) -> Limits:
     timeout = _winning("timeout", trials.timeout, options.timeout)
     loss_threshold = _winning("loss_threshold", trials.loss_threshold, options.loss_threshold)
     return Limits(
-        target=None if options.max_evals is None else options.max_evals + len(given),
+        target=None if options.max_evals is None else options.max_evals + n_given,
         timeout=timeout,
         loss_threshold=loss_threshold,
         max_retries=trials.max_retries,
@@ -253,7 +253,7 @@ def _winning(name: str, of_trials: float | None, of_fmin: float | None) -> float
     if of_trials is not None and of_fmin is not None and of_trials != of_fmin:
         warnings.warn(
             f"{name}={of_trials:g} of SparkTrials is used, not {name}={of_fmin:g} of fmin",
-            stacklevel=2,
+            stacklevel=5,
         )
     return of_fmin if of_trials is None else of_trials
 
@@ -265,79 +265,13 @@ def _dumps() -> Callable[[object], bytes]:
     return dumps
 
 
-class _Ended(TrialsView):
-    """The trials that have ended, in the order in which they did: what early stopping judges."""
-
-    def __init__(self, trials: Trials, ended: list[Trial]) -> None:
-        self._all = trials
-        self._ended = ended
-        self.attachments = trials.attachments
-
-    def _rows(self) -> list[Trial]:
-        return self._ended
-
-    def _labels(self) -> list[str]:
-        return self._all._labels()  # noqa: SLF001 - the same view
-
-    def _space(self) -> Space | None:
-        return self._all._space()  # noqa: SLF001
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else the trials have
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._all, name)
-
-    @property
-    def trials(self) -> list[dict[str, Any]]:
-        """Documents of the trials that have ended; one that failed has a loss of NaN."""
-        documents = super().trials
-        for document in documents:
-            document["result"].setdefault("loss", float("nan"))
-        return documents
-
-
-def _early_stop(
-    options: FminOptions, trials: Trials, history: History
-) -> Callable[[Sequence[Trial]], bool] | None:
-    function = options.early_stop_fn
-    if function is None:
-        return None
-    ended = sorted(
-        (t for t in history if t.state in (TrialState.OK, TrialState.FAILED)),
-        key=lambda t: (t.finished or 0.0, t.id),
-    )
-    view = _Ended(trials, ended)
-    args: Sequence[Any] = ()
-    judging = any(t.state is TrialState.OK for t in ended)
-
-    def judge(news: Sequence[Trial]) -> bool:
-        nonlocal args, judging
-        stop = False
-        for trial in news:
-            if trial.state is TrialState.CANCELLED:
-                continue
-            ended.append(trial)
-            judging = judging or trial.state is TrialState.OK
-            # Hyperopt's no_progress_loss takes the first loss that it sees for the best one, and
-            # against NaN nothing is progress: it is asked from the first loss on.
-            if not judging:
-                continue
-            stop, args = function(view, *args)
-            if stop:
-                logger.info("early_stop_fn stopped the run after trial %d", trial.id)
-                break
-        return bool(stop)
-
-    return judge
-
-
 # ---------------------------------------------------------------------- telling people
 
 
-def _warn_parallelism(options: FminOptions, suggester: Suggester, slots: int, done: int) -> None:
-    if not suggester.adaptive or options.max_evals is None or slots < 2:  # noqa: PLR2004
+def _warn_parallelism(target: int | None, suggester: Suggester, slots: int, done: int) -> None:
+    if not suggester.adaptive or target is None or slots < 2:  # noqa: PLR2004 - nothing parallel
         return
-    left = options.max_evals - done
+    left = target - done
     if left < _FEW_ROUNDS * slots:
         warnings.warn(
             f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "

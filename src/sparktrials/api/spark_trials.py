@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.options import positive_seconds, threshold
@@ -142,7 +143,7 @@ class SparkTrials(Trials):
 def _parallelism(value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         msg = f"parallelism must be a whole number or None, got {value!r}"
         raise InvalidArgument(msg)
     if value <= 0:
@@ -150,11 +151,11 @@ def _parallelism(value: object) -> int | None:
             f"parallelism={value} is not positive: using the cluster's slots instead", stacklevel=3
         )
         return None
-    return value
+    return int(value)
 
 
 def _max_retries(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         msg = f"max_retries must be 0 or a positive whole number, got {value!r}"
         raise InvalidArgument(msg)
-    return value
+    return int(value)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.api.view import TrialsView
+from sparktrials.api.view import TrialsView, trial_id_of
 from sparktrials.dispatch.inline import InlineDispatcher
-from sparktrials.errors import InvalidArgument, InvalidArgumentType, SpaceMismatch
+from sparktrials.errors import InvalidArgument, InvalidArgumentType, SpaceMismatch, StoreError
 from sparktrials.store import open_store
 from sparktrials.study.history import History
 from sparktrials.study.protocols import Dispatcher, Experiment, Store
 
 if TYPE_CHECKING:
     from sparktrials.space import Space
+    from sparktrials.study.loop import Change
     from sparktrials.study.trial import Trial
 
 __all__ = ["DEFAULT_KEY", "Trials"]
@@ -62,6 +64,9 @@ class Trials(TrialsView):
         refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
     ) -> None:
         if isinstance(store, str) and ":" not in store:
+            if "/" in store or store.endswith((".db", ".sqlite", ".sqlite3")):
+                msg = f"store must be a URL; for a file write 'sqlite:///{store}', got {store!r}"
+                raise InvalidArgument(msg)
             if exp_key is not None:
                 msg = (
                     f"store must be a URL such as 'sqlite:///{store}.db', got {store!r} beside "
@@ -78,6 +83,7 @@ class Trials(TrialsView):
         self._history: History | None = None
         self._read: dict[int, Trial] = {}
         self._position = 0
+        self._is_running = False
         self.attachments: dict[str, Any] = {}
         if refresh:
             self.refresh()
@@ -94,13 +100,14 @@ class Trials(TrialsView):
         state = self.__dict__.copy()
         state["_read"] = {t.id: t for t in self._rows()}
         state["_history"] = None
+        state["_is_running"] = False
         return state
 
     # ------------------------------------------------------------------ reading
 
-    def _rows(self) -> list[Trial]:
+    def _rows(self) -> Sequence[Trial]:
         if self._history is not None:
-            return list(self._history)
+            return self._history.trials
         return [self._read[i] for i in sorted(self._read)]
 
     def _labels(self) -> list[str]:
@@ -129,20 +136,33 @@ class Trials(TrialsView):
     @property
     def history(self) -> list[Trial]:
         """All trials as values, by id."""
-        return self._rows()
+        return list(self._rows())
 
     def refresh(self) -> None:
         """Read what the store has that is not here yet; nothing while a run goes on."""
-        if self._history is not None or self._store.experiment(self._key) is None:
+        if self._is_running or self._store.experiment(self._key) is None:
             return
-        trials, self._position = self._store.read(self._key, self._position)
-        self._read.update({t.id: t for t in trials})
+        news, self._position = self._store.read(self._key, self._position)
+        known = {t.id: t for t in self._rows()}
+        # What a result holds beside plain data is in memory only.
+        known.update({t.id: t for t in news if not _ended(known.get(t.id))})
+        if self._history is not None:
+            self._history = History(self._history.space, known.values())
+        else:
+            self._read = known
 
-    def trial_attachments(self, trial: Any) -> dict[str, bytes]:  # noqa: ANN401 - document or id
+    def trial_attachments(self, trial: Any) -> Mapping[str, bytes]:  # noqa: ANN401 - document or id
         """Return the attachments of a trial, given its document or id: ``name -> bytes``."""
-        trial_id = self._point_of(trial)
+        trial_id = trial_id_of(trial)
         names = next((t.attachments for t in self._rows() if t.id == trial_id), ())
-        return {name: self._store.attachment(self._key, trial_id, name) for name in names}
+        return MappingProxyType(
+            {name: self._store.attachment(self._key, trial_id, name) for name in names}
+        )
+
+    def _best(self) -> Trial:
+        if self._history is not None and self._history.best is not None:
+            return self._history.best
+        return super()._best()
 
     def delete_all(self) -> None:
         """Remove the experiment from the store, with all its trials."""
@@ -170,24 +190,47 @@ class Trials(TrialsView):
             space=space.describe(),
             seed=secrets.randbits(63) if seed is None else seed,
         )
-        found = self._store.create(wanted)
-        if found.fingerprint != wanted.fingerprint:
-            raise SpaceMismatch(_difference(found, wanted, self._store.url))
+        found = self._created(wanted)
         self._store.acquire(self._key)
+        self._is_running = True
         try:
             in_memory = {t.id: t for t in self._rows()}
-            trials, _ = self._store.read(self._key)
+            trials, self._position = self._store.read(self._key)
             # What a result holds beside plain data is in memory only. A run that an error ended
             # between the two may have left less in memory than in the store.
-            rows = [
-                in_memory[t.id] if t.id in in_memory and in_memory[t.id].state.terminal else t
-                for t in trials
-            ]
+            rows = [in_memory[t.id] if _ended(in_memory.get(t.id)) else t for t in trials]
             self._history = History(space, rows)
             self._read = {}
             yield self._history, found.seed if seed is None else seed
-        finally:
+        except BaseException:
+            # Whatever ended the run is what its user is to see.
+            with contextlib.suppress(StoreError):
+                self._store.release(self._key)
+            raise
+        else:
             self._store.release(self._key)
+        finally:
+            self._is_running = False
+
+    def _created(self, wanted: Experiment) -> Experiment:
+        """Return the experiment as the store has it; one without any trial binds no space."""
+        found = self._store.create(wanted)
+        if found.fingerprint == wanted.fingerprint:
+            return found
+        if not self._store.read(self._key)[0]:
+            self._store.delete(self._key)
+            found = self._store.create(wanted)
+            self._history, self._position = None, 0
+        if found.fingerprint != wanted.fingerprint:
+            raise SpaceMismatch(_difference(found, wanted, self._store.url))
+        return found
+
+    def settle(self, changes: Sequence[Change]) -> None:
+        """Record changes outside of a run's loop."""
+        if changes and self._history is not None:
+            self._store.append(self._key, [change.trial for change in changes])
+            for change in changes:
+                self._history.put(change.trial)
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:
         """Return where trials run; ``fmin`` closes it."""
@@ -206,6 +249,10 @@ class Trials(TrialsView):
 
         kwargs.pop("allow_trials_fmin", None)
         return fmin(fn, space, algo=algo, max_evals=max_evals, trials=self, **kwargs)
+
+
+def _ended(trial: Trial | None) -> bool:
+    return trial is not None and trial.state.terminal
 
 
 def _difference(found: Experiment, wanted: Experiment, url: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -21,9 +22,12 @@ from sparktrials.study.trial import Trial, TrialState
 if TYPE_CHECKING:
     from sparktrials.space import Space
 
-__all__ = ["TrialsView", "all_failed"]
+__all__ = ["TrialsView", "all_failed", "is_hidden", "trial_id_of"]
 
-_HIDDEN = {JOB_STATE_ERROR, JOB_STATE_CANCEL}
+
+def is_hidden(trial: Trial) -> bool:
+    """Whether Hyperopt's ``trials.trials`` leaves a trial out: an error, or cancelled."""
+    return job_state_of(trial) in (JOB_STATE_ERROR, JOB_STATE_CANCEL)
 
 
 def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
@@ -54,14 +58,15 @@ def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
 class TrialsView:
     """What can be read of trials; subclasses say which trials those are.
 
-    Documents are new objects at each read: changing one changes nothing here.
+    Documents are built at each read: changing one changes no trial, unless it is changed deep
+    inside a value that the objective returned.
     """
 
     asynchronous = False
 
     # ------------------------------------------------------------------ what subclasses know
 
-    def _rows(self) -> list[Trial]:
+    def _rows(self) -> Sequence[Trial]:
         """Return the trials by id."""
         raise NotImplementedError
 
@@ -81,7 +86,7 @@ class TrialsView:
     # ------------------------------------------------------------------ documents
 
     def _visible(self) -> list[Trial]:
-        return [t for t in self._rows() if job_state_of(t) not in _HIDDEN]
+        return [t for t in self._rows() if not is_hidden(t)]
 
     @property
     def _dynamic_trials(self) -> list[dict[str, Any]]:
@@ -157,12 +162,12 @@ class TrialsView:
 
     def count_by_state_synced(self, state: int | Iterable[int], trials: object = None) -> int:  # noqa: ARG002
         """Return how many of `trials` are in a job state, or in any of several."""
-        wanted = {state} if isinstance(state, int) else set(state)
+        wanted = _states(state)
         return sum(job_state_of(t) in wanted for t in self._visible())
 
     def count_by_state_unsynced(self, state: int | Iterable[int]) -> int:
         """Return how many of all trials are in a job state, or in any of several."""
-        wanted = {state} if isinstance(state, int) else set(state)
+        wanted = _states(state)
         return sum(job_state_of(t) in wanted for t in self._rows())
 
     # ------------------------------------------------------------------ the best
@@ -242,8 +247,16 @@ class TrialsView:
         weights = _chance_to_be_best(loss[near], np.sqrt(np.maximum(variance[near], 1e-300)))
         return float(np.dot(true[near], weights))
 
-    def _point_of(self, trial: Mapping[str, Any] | int) -> int:
-        return trial if isinstance(trial, int) else int(trial["tid"])
+
+def trial_id_of(trial: Mapping[str, Any] | SupportsIndex) -> int:
+    """Return the id of a trial that is given by its document or its id."""
+    return int(trial["tid"]) if isinstance(trial, Mapping) else operator.index(trial)
+
+
+def _states(state: SupportsIndex | Iterable[int]) -> set[int]:
+    if isinstance(state, Iterable):
+        return {operator.index(s) for s in state}
+    return {operator.index(state)}
 
 
 def _chance_to_be_best(mean: Any, deviation: Any) -> Any:  # noqa: ANN401 - (n,) arrays

@@ -154,6 +154,8 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
             "{'loss': ..., 'status': STATUS_OK}"
         )
         raise InvalidResultStatus(msg)
+    # A str subclass, such as a member of an enumeration, is kept as the plain text that it equals.
+    status = result["status"] = STATUS_STRINGS[STATUS_STRINGS.index(status)]
     if status == STATUS_OK:
         if "loss" not in result:
             keys = ", ".join(sorted(map(str, result)))
@@ -161,6 +163,11 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
             raise InvalidLoss(msg)
         result["loss"] = loss = _loss(result["loss"])
         return _finite(loss, result)
+    if "loss" in result:
+        try:
+            result["loss"] = _loss(result["loss"])
+        except InvalidLoss:
+            del result["loss"]
     message = f"the objective returned status {status!r}"
     reason = result.get("failure", result.get("error", result.get("message")))
     if isinstance(reason, str):
@@ -219,10 +226,21 @@ def _take_attachments(
         dropped["attachments"] = f"must be a dict of name: bytes, got {type(given).__name__}"
         return
     for name, content in given.items():
-        if isinstance(content, str):
-            attachments[str(name)] = content.encode()
+        if not _is_text(name):
+            dropped[f"attachments[{name!r}]"] = "the name must be text"
+        elif isinstance(content, str):
+            attachments[str(name)] = content.encode(errors="surrogateescape")
         elif isinstance(content, (bytes, bytearray, memoryview)):
             attachments[str(name)] = bytes(content)
         else:
             kind = type(content).__name__
             dropped[f"attachments[{name!r}]"] = f"must be bytes or str, got {kind}"
+
+
+def _is_text(name: object) -> bool:
+    """Whether a name can be written down: lone surrogates cannot."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

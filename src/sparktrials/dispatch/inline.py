@@ -69,9 +69,13 @@ class InlineDispatcher:
 
     def cancel(self, ids: Sequence[int]) -> None:
         """Drop queued trials."""
-        for trial in [t for t in self._queue if t.id in set(ids)]:
-            self._queue.remove(trial)
-            self._cancelled.append(Cancelled(trial.id, trial.attempt))
+        wanted = set(ids)
+        queued, self._queue = self._queue, deque()
+        for trial in queued:
+            if trial.id in wanted:
+                self._cancelled.append(Cancelled(trial.id, trial.attempt))
+            else:
+                self._queue.append(trial)
 
     def close(self) -> None:
         """Forget the queue."""

@@ -106,28 +106,14 @@ def make_task(
                 del sys.modules[name]
             sys.path.insert(0, path)
 
-        try:
-            from pyspark import TaskContext  # noqa: PLC0415
-
-            if not ours():
-                use_zip()
-            from sparktrials.dispatch.worker import run_pack  # noqa: PLC0415
-
-            context = TaskContext.get()
-            attempt = context.attemptNumber() if context is not None else 0
-            report = run_pack(
-                pickle.loads(pack),  # noqa: S301 - made by this function's maker
-                lambda: study.value["payload"],
-                attempt,
-                context.stageId() if context is not None else None,
-            )
-        except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
+        def described(error: BaseException, *, internal: bool) -> bytes:
             import platform  # noqa: PLC0415
             import socket  # noqa: PLC0415
             import traceback  # noqa: PLC0415
 
-            report = pickle.dumps(
+            return pickle.dumps(
                 {
+                    "internal": internal,
                     "host": socket.gethostname(),
                     "python": platform.python_version(),
                     "type": type(error).__name__,
@@ -135,6 +121,23 @@ def make_task(
                     "traceback": traceback.format_exc(),
                 }
             )
+
+        try:
+            from pyspark import TaskContext  # noqa: PLC0415
+
+            if not ours():
+                use_zip()
+            from sparktrials.dispatch.worker import run_pack  # noqa: PLC0415
+        except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
+            return iter((described(error, internal=False),))
+        context = TaskContext.get()
+        attempt = context.attemptNumber() if context is not None else 0
+        stage = context.stageId() if context is not None else None
+        try:
+            todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
+            report = run_pack(todo, lambda: study.value["payload"], attempt, stage)
+        except Exception as error:  # noqa: BLE001 - to end the study with it
+            report = described(error, internal=True)
         del attached
         return iter((report,))
 

@@ -258,6 +258,12 @@ class SparkDispatcher:
     def _events_of_report(self, batch: _Batch, result: bytes, seconds: float) -> list[Event]:
         report = pickle.loads(result)  # noqa: S301 - from the user's own executors
         if isinstance(report, dict):
+            if report.pop("internal"):
+                msg = (
+                    f"sparktrials itself failed on {report['host']} with {report['type']}: "
+                    f"{report['message']}\n{report['traceback']}"
+                )
+                return [Crashed(SparkError(msg))]
             report = Report(report["host"], complaint=Complaint(**report))
         if report.complaint is not None:
             found = report.complaint

@@ -52,7 +52,8 @@ def find_context(session: object | None) -> SparkContext:
     active = SparkSession.getActiveSession()
     if active is not None:
         return context_of(active)
-    _ensure_java()
+    if not is_running():  # in another thread than the one that made it no session is active
+        _ensure_java()
     try:
         return context_of(SparkSession.builder.getOrCreate())
     except SparkNotAvailable:

@@ -108,6 +108,7 @@ def _studies() -> dict[str, tuple[Callable[..., Any], Space]]:
 def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Space]:
     studies = _studies()
     if study not in studies:
+        gc.unfreeze()
         while len(studies) >= _CACHED_STUDIES:
             del studies[next(iter(studies))]
         objective, space = pickle.loads(payload())  # noqa: S301 - what Spark itself does with code
@@ -122,7 +123,7 @@ def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any],
 def run_pack(
     pack: Pack, payload: Callable[[], bytes], attempt_number: int, stage: int | None = None
 ) -> bytes:
-    """Run a pack and return a pickled `Report`.
+    """Run a pack and return a pickled `Report`. Whatever it raises is a fault of this package.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ def _drop_large(
 ) -> None:
     """Drop values that are too large, and the largest ones until the others fit together."""
     sizes: list[tuple[int, str, dict[str, Any]]] = []
-    if len(plain) > 2:  # noqa: PLR2004 - more than loss and status
+    if plain.keys() - {"loss", "status"}:
         sizes += [(_size(value), key, plain) for key, value in plain.items()]
     for values in (pickles, attachments):
         sizes += [(len(value), key, values) for key, value in values.items()]

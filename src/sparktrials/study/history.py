@@ -16,7 +16,7 @@ from sparktrials.space.codec import Codec
 from sparktrials.study.trial import TERMINAL, Trial, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -140,6 +140,11 @@ class History:
 
     def __contains__(self, trial_id: object) -> bool:
         return trial_id in self._row
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials by id: a view to read."""
+        return self._trials
 
     def count(self, *states: TrialState) -> int:
         """Return how many trials are in any of `states`."""

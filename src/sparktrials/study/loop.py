@@ -173,8 +173,8 @@ class Loop:
             return False
         return self.exhausted or self.remaining == 0
 
-    def plan(self, room: int) -> Plan:
-        """Decide what to submit when the dispatcher has room for `room` trials."""
+    def plan(self, room: int, now: float) -> Plan:
+        """Decide what to submit; `room` is the dispatcher's for trials, `now` wall-clock time."""
         if self.stop is not None or room <= 0:
             return Plan()
         again: list[Trial] = []
@@ -183,7 +183,7 @@ class Loop:
             trial = self._again.popleft()
             # Each submission has its own number, so that a repeated event of an earlier one is told
             # from news of this one.
-            trial = replace(trial, state=TrialState.RUNNING, attempt=trial.attempt + 1)
+            trial = replace(trial, state=TrialState.RUNNING, attempt=trial.attempt + 1, started=now)
             changes.append(Change(trial))
             self.running[trial.id] = trial
             again.append(trial)
@@ -258,9 +258,13 @@ class Loop:
         return [Change(ended, outcome)]
 
     def _lost(self, trial: Trial, event: Lost, now: float) -> list[Change]:
+        # Every run counts, so that no objective runs more often than 1 + max_retries times; but in
+        # company it may have been another's fault, so that never is the last one.
         times = self._lost_workers[trial.id] = self._lost_workers.get(trial.id, 0) + 1
         again = not event.timed_out and (times <= self.limits.max_retries or not event.alone)
-        if again and self.stop is None:
+        if again and self.stop is not None:
+            return [self._cancelled(trial, now)]
+        if again:
             del self.running[trial.id]
             self._again.append(replace(trial, host=event.host))
             return []

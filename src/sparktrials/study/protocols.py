@@ -116,7 +116,7 @@ class Lost:
     """The worker of an attempt is gone.
 
     `alone`: no other trial shared its task, so the trial may be to blame. A trial lost in company
-    is run again alone and not charged.
+    is run again, alone, even if no retry is left.
     """
 
     trial_id: int

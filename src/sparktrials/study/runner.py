@@ -97,6 +97,7 @@ class Runner:
     dumps: Callable[[object], bytes] = pickle.dumps
     clock: Clock = field(default_factory=SystemClock)
     _told: set[str] = field(default_factory=set)
+    _unrecorded: list[Change] = field(default_factory=list)
 
     @property
     def history(self) -> History:
@@ -128,6 +129,8 @@ class Runner:
         stop = self.loop.stop
         if stop is not None and stop.exception is not None:
             raise stop.exception
+        if stop is None and self.loop.exhausted:
+            return Stop(StopReason.EXHAUSTED)
         return stop
 
     def _run(self) -> None:
@@ -145,7 +148,7 @@ class Runner:
     def _feed(self) -> None:
         """Submit as much as the dispatcher has room for."""
         loop = self.loop
-        plan = loop.plan(self.dispatcher.room())
+        plan = loop.plan(self.dispatcher.room(), self.clock.time())
         if not plan:
             return
         changes = list(plan.changes)
@@ -188,9 +191,15 @@ class Runner:
 
     # ------------------------------------------------------------------ recording
 
-    def _record(self, changes: Sequence[Change]) -> None:
-        if not changes:
+    def _record(self, news: Sequence[Change]) -> None:
+        """Write changes to the store, then to the history.
+
+        An error or an interrupt in between leaves them noted, to be written at the next call.
+        """
+        self._unrecorded += news
+        if not self._unrecorded:
             return
+        changes = list(self._unrecorded)
         kept: list[Trial] = []
         seen: list[Trial] = []
         attachments: dict[int, Mapping[str, bytes]] = {}
@@ -201,6 +210,7 @@ class Runner:
             if attached:
                 attachments[stored.id] = attached
         self.store.append(self.key, kept, attachments)
+        self._unrecorded = []
         for trial in seen:
             self.history.put(trial)
             if trial.failure is not None and trial.failure.type != "StatusFail":

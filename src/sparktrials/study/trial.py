@@ -3,7 +3,7 @@
 ::
 
     NEW → RUNNING → OK | FAILED | CANCELLED | PRUNED        terminal once
-             └────→ NEW   (attempt + 1, while retries are left)
+             └────→ RUNNING   (attempt + 1, while retries are left)
 """
 
 from __future__ import annotations
@@ -106,11 +106,12 @@ class Trial:
     failure
         Set when the state is FAILED.
     attempt
-        1 for the first run, 0 while it never ran.
+        How often it was submitted, also where it came back unstarted.
     host
         Where the last attempt ran.
     created, started, finished
-        Seconds since the epoch by the driver's clock, None where it has not happened.
+        Seconds since the epoch by the driver's clock, None where it has not happened; `started`
+        is when the last attempt was submitted.
     duration_s
         Seconds inside the objective by the executor's monotonic clock.
     seed

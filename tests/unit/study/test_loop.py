@@ -29,7 +29,7 @@ def record(loop: Loop, changes) -> None:
 
 
 def start(loop: Loop, n: int) -> list[Trial]:
-    plan = loop.plan(n)
+    plan = loop.plan(n, 1.0)
     changes = [*plan.changes, *loop.admit([{"x": 0.5}] * plan.ask, now=1.0)]
     record(loop, changes)
     return [c.trial for c in changes]
@@ -57,12 +57,12 @@ def raised(trial: Trial) -> Finished:
 
 def test_asks_for_no_more_than_room_and_budget() -> None:
     loop = make(target=5)
-    assert loop.plan(3).ask == 3
+    assert loop.plan(3, 1.0).ask == 3
     first = start(loop, 3)
     assert [t.id for t in first] == [0, 1, 2]
-    assert loop.plan(10).ask == 2
+    assert loop.plan(10, 1.0).ask == 2
     start(loop, 10)
-    assert not loop.plan(10)
+    assert not loop.plan(10, 1.0)
     assert loop.remaining == 0
     assert not loop.done
 
@@ -76,19 +76,19 @@ def test_a_target_that_is_reached_is_done() -> None:
 
 
 def test_without_a_target_it_asks_for_all_the_room() -> None:
-    assert make().plan(1000).ask == 1000
+    assert make().plan(1000, 1.0).ask == 1000
 
 
 def test_given_points_come_first() -> None:
     loop = make(target=3, given=[{"x": 0.1}, {"x": 0.2}])
-    plan = loop.plan(3)
+    plan = loop.plan(3, 1.0)
     assert plan.given == ({"x": 0.1}, {"x": 0.2})
     assert plan.ask == 1
 
 
 def test_given_points_wait_for_room_before_any_is_asked() -> None:
     loop = make(target=9, given=[{"x": 0.1}, {"x": 0.2}, {"x": 0.3}])
-    plan = loop.plan(2)
+    plan = loop.plan(2, 1.0)
     assert len(plan.given) == 2
     assert plan.ask == 0
 
@@ -107,7 +107,7 @@ def test_an_outcome_of_an_earlier_attempt_changes_nothing() -> None:
     loop = make(target=1)
     (trial,) = start(loop, 1)
     loop.handle(Lost(0, 1, "gone"), 2.0)
-    plan = loop.plan(1)
+    plan = loop.plan(1, 1.0)
     record(loop, plan.changes)
     assert plan.again[0].attempt == 2
     assert loop.handle(ok(trial), 3.0) == []
@@ -122,7 +122,7 @@ def test_a_lost_worker_is_retried_up_to_the_limit() -> None:
     for attempt in (1, 2):
         assert loop.handle(Lost(0, attempt, "killed"), 2.0) == []
         assert not loop.done
-        plan = loop.plan(1)
+        plan = loop.plan(1, 1.0)
         record(loop, plan.changes)
         assert [t.attempt for t in plan.again] == [attempt + 1]
         assert plan.ask == 0
@@ -140,7 +140,7 @@ def test_a_trial_lost_in_company_is_not_charged() -> None:
     loop = make(target=1, max_retries=0)
     start(loop, 1)
     assert loop.handle(Lost(0, 1, "killed", alone=False), 2.0) == []
-    plan = loop.plan(1)
+    plan = loop.plan(1, 1.0)
     record(loop, plan.changes)
     assert plan.again[0].attempt == 2
     assert plan.alone == {0}
@@ -168,14 +168,14 @@ def test_an_unstarted_trial_is_submitted_again_and_not_charged() -> None:
     assert loop.handle(Returned(1, 1), 2.0) == []
     assert loop.handle(Returned(1, 1), 2.0) == []
     assert loop.remaining == 0
-    plan = loop.plan(2)
+    plan = loop.plan(2, 1.0)
     record(loop, plan.changes)
     assert [(t.id, t.attempt) for t in plan.again] == [(1, 2)]
     assert plan.alone == frozenset()
     assert loop.handle(Returned(1, 1), 3.0) == []  # told again, late
-    assert not loop.plan(2)
+    assert not loop.plan(2, 1.0)
     loop.handle(Lost(1, 2, "killed"), 4.0)
-    assert loop.plan(2).alone == {1}
+    assert loop.plan(2, 1.0).alone == {1}
 
 
 def test_an_unstarted_trial_can_be_cancelled() -> None:
@@ -198,7 +198,7 @@ def test_trials_in_flight_run_again_after_a_restart() -> None:
     loop = make(trials, target=4)
     assert loop.interrupted == 2
     assert loop.remaining == 1
-    plan = loop.plan(8)
+    plan = loop.plan(8, 1.0)
     assert [(t.id, t.attempt) for t in plan.again] == [(1, 2), (3, 1)]
     assert plan.ask == 1
     assert list(loop.next_ids(1)) == [4]
@@ -251,7 +251,7 @@ def test_a_crash_stops_with_its_exception() -> None:
     assert loop.done
     assert loop.stop is not None
     assert loop.stop.exception is error
-    assert not loop.plan(5)
+    assert not loop.plan(5, 1.0)
 
 
 def test_the_first_reason_to_stop_stays() -> None:
@@ -298,7 +298,7 @@ def test_a_worker_lost_while_stopping_is_not_retried() -> None:
     start(loop, 1)
     loop.tick(5.0)
     changes = loop.handle(Lost(0, 1, "killed"), 6.0)
-    assert [c.trial.state for c in changes] == [TrialState.FAILED]
+    assert [c.trial.state for c in changes] == [TrialState.CANCELLED]
 
 
 def test_seeds_differ_by_trial_and_by_study() -> None:

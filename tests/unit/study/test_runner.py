@@ -193,8 +193,9 @@ def test_a_suggester_without_points_ends_the_run() -> None:
         return inner.suggest(space, history, n, context) if history.next_id < 8 else []
 
     h.runner.suggester = Suggesting(until_8)
-    assert h.runner.run() is None
-    assert h.runner.loop.exhausted
+    stop = h.runner.run()
+    assert stop is not None
+    assert stop.reason == StopReason.EXHAUSTED
     assert h.runner.history.count(TrialState.OK) == len(h.runner.history)
 
 
