@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
-from sparktrials.study.values import split
+from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, split
 
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Complaint", "Pack", "Report", "run_pack"]
 
-#: Largest single value that travels beside a loss, in bytes.
-VALUE_LIMIT = 32 * 2**20
-#: Most bytes that a trial brings back in all, and a pack before it ends early: a driver with the
-#: 1 GB that Spark gives it by default has to hold what all slots send.
-TRIAL_LIMIT = 64 * 2**20
 #: Seconds that Python code gets to end after its time is up, before the process is ended.
 TIMEOUT_GRACE_S = 2.0
 #: Studies whose objective a process keeps loaded.

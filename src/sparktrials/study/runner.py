@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sparktrials.study.loop import Change, Loop, Stop, StopReason
 from sparktrials.study.protocols import Dispatcher, Store, SuggestContext, Suggester
-from sparktrials.study.values import split
+from sparktrials.study.values import VALUE_LIMIT, split
 
 if TYPE_CHECKING:
     from sparktrials.space import Point
@@ -244,13 +244,15 @@ class Runner:
         pickles = {}
         for name, value in objects.items():
             try:
-                pickles[name] = self.dumps(value)
+                content = self.dumps(value)
             except Exception as error:  # noqa: BLE001 - somebody else's __reduce__
-                self._tell(
-                    f"dropped:{name}",
-                    f"the result's {name!r} stays in memory only: it cannot be pickled "
-                    f"({type(error).__name__}: {error})",
-                )
+                reason = f"it cannot be pickled ({type(error).__name__}: {error})"
+            else:
+                if len(content) <= VALUE_LIMIT:
+                    pickles[name] = content
+                    continue
+                reason = f"it takes {len(content):,} bytes, the limit is {VALUE_LIMIT:,}"
+            self._tell(f"memory:{name}", f"the result's {name!r} stays in memory only: {reason}")
         return pickles
 
     def _loaded(self, name: str, content: bytes) -> Any:  # noqa: ANN401 - a user's object

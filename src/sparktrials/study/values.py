@@ -19,6 +19,8 @@ import numpy as np
 
 __all__ = [
     "TAG",
+    "TRIAL_LIMIT",
+    "VALUE_LIMIT",
     "decode_json",
     "dumps",
     "encode_json",
@@ -29,6 +31,11 @@ __all__ = [
     "untagged",
 ]
 
+#: Largest single value that is kept beside a loss, in bytes.
+VALUE_LIMIT = 32 * 2**20
+#: Most bytes that a trial brings back in all, and a pack before it ends early: a driver with the
+#: 1 GB that Spark gives it by default has to hold what all slots send.
+TRIAL_LIMIT = 64 * 2**20
 #: The one key of a JSON object that stands for a value which JSON has not.
 TAG = "__sparktrials__"
 _NUMERIC = "biufcSUMm"
