@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from sparktrials.space.codec import Codec
 
-__all__ = ["Tried", "continuous_always", "keys_of", "variants_of"]
+__all__ = ["Tried", "continuous_always", "keys_of", "number_of_points", "variants_of"]
 
 #: Largest number of points that are enumerated in search of an untried one.
 MAX_ENUMERATED = 4096
@@ -24,6 +25,36 @@ def continuous_always(codec: Codec) -> bool:
     """Return whether every point has a coordinate from a continuum, so that none repeats."""
     unconditional = np.array([not condition for condition in codec.conditions])
     return bool((unconditional & (codec.step == 0)).any())
+
+
+@functools.lru_cache(maxsize=32)
+def number_of_points(codec: Codec) -> int | None:
+    """Return how many points a finite space has; None if it is not finite, or has very many."""
+    named = sorted({k for condition in codec.conditions for term in condition for k, _ in term})
+    if not codec.categorical[named].all():
+        return None
+    options = [np.flatnonzero(codec.probabilities[k] > 0) for k in named]
+    if math.prod(len(o) for o in options) > MAX_ENUMERATED:
+        return None
+    sizes = np.ones(len(codec), dtype=object)  # integers of any size
+    for j in range(len(codec)):
+        if j in named:
+            continue
+        if codec.categorical[j]:
+            sizes[j] = int((codec.probabilities[j] > 0).sum())
+            continue
+        grid = None if codec.normal[j] else grid_of(codec, j, MAX_ENUMERATED)
+        if grid is None:
+            return None
+        sizes[j] = len(grid.masses)
+    grids = np.meshgrid(*options, indexing="ij") if named else []
+    rows = np.zeros((grids[0].size if grids else 1, len(codec)))
+    for k, coordinate in zip(named, grids, strict=True):
+        rows[:, k] = coordinate.ravel()
+    active = codec.active(rows)
+    rows[~active] = -1.0
+    _, first = np.unique(rows[:, named], axis=0, return_index=True)
+    return int(sum(math.prod(sizes[active[i]]) for i in first))
 
 
 class Tried:
@@ -42,6 +73,9 @@ class Tried:
         self._keys: set[int] = set()
         for X in rows:
             self._keys.update(keys_of(codec, X).tolist())
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def add(self, row: NDArray[np.float64]) -> None:
         """Count a latent row as tried."""
