@@ -153,10 +153,15 @@ def _run(
 ) -> None:
     with trials.running(space, options.seed) as (history, seed):
         # One that was cancelled is still to be evaluated.
-        before = [t for t in history if t.given and t.state is not TrialState.CANCELLED]
-        evaluated = {_key(t.point) for t in before}
+        kept = [t for t in history if t.state is not TrialState.CANCELLED]
+        evaluated = {_key(t.point) for t in kept if t.given}
         new = [point for point in given if _key(point) not in evaluated]
-        limits = _limits(options, trials, len(before) + len(new))
+        target = None
+        if options.max_evals is not None:
+            # Points of this call come on top of max_evals, and new ones are evaluated even where
+            # the experiment has its trials already.
+            target = max(options.max_evals + len(given), len(kept) + len(new) if new else 0)
+        limits = _limits(options, trials, target)
         done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
         loop = Loop(history=history, limits=limits, seed=seed, started=time.monotonic(), given=new)
         loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
@@ -237,11 +242,11 @@ def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(point.items()))
 
 
-def _limits(options: FminOptions, trials: Trials, n_given: int) -> Limits:
+def _limits(options: FminOptions, trials: Trials, target: int | None) -> Limits:
     timeout = _winning("timeout", trials.timeout, options.timeout)
     loss_threshold = _winning("loss_threshold", trials.loss_threshold, options.loss_threshold)
     return Limits(
-        target=None if options.max_evals is None else options.max_evals + n_given,
+        target=target,
         timeout=timeout,
         loss_threshold=loss_threshold,
         max_retries=trials.max_retries,
