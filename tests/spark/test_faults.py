@@ -251,7 +251,7 @@ def test_an_objective_that_kills_its_worker_is_one_failed_trial(spark_local, tmp
     assert failed.failure.kind is FailureKind.WORKER_LOST
     assert failed.failure.type == "WorkerLost"
     assert "process ended" in failed.failure.message
-    assert "attempt 2" in failed.failure.message
+    assert "lost 2 times" in failed.failure.message
     assert executions(log, BAD) == 2
     assert trials.count_lost_trials() == 1
 
