@@ -27,7 +27,7 @@ from sparktrials.suggest.algorithm import Algorithm
 from sparktrials.suggest.branches import next_branch, shares, standings
 from sparktrials.suggest.grouping import Group, groups_of, holds
 from sparktrials.suggest.model import Model, repulsion
-from sparktrials.suggest.tried import Tried, continuous_always, number_of_points
+from sparktrials.suggest.tried import Tried, continuous_always
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,8 +148,6 @@ def propose(
     known = _Known.of(history)
     generators = [context.rng(trial_id) for trial_id in context.ids[:n]]
     tried = Tried(codec, known.X, known.pending) if not continuous_always(codec) else None
-    if tried is not None and len(tried) >= (number_of_points(codec) or math.inf):
-        tried = None  # nothing untried is left: good points are tried again
     if len(known.losses) < settings.n_startup_jobs:
         rows = _random(codec, generators, tried)
     else:

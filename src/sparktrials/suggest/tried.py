@@ -74,9 +74,6 @@ class Tried:
         for X in rows:
             self._keys.update(keys_of(codec, X).tolist())
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def add(self, row: NDArray[np.float64]) -> None:
         """Count a latent row as tried."""
         self._keys.update(keys_of(self._codec, row[None]).tolist())
@@ -86,7 +83,12 @@ class Tried:
         return bool(self.among(row[None])[0])
 
     def among(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return (n,) which latent rows are tried points; those still unfinished are not."""
+        """Return (n,) which latent rows are tried points; those still unfinished are not.
+
+        None is where nothing untried is left: then points are tried again.
+        """
+        if len(self._keys) >= (number_of_points(self._codec) or math.inf):
+            return np.zeros(len(X), dtype=bool)
         keys = keys_of(self._codec, X).tolist()
         return np.array([key in self._keys for key in keys], dtype=bool)
 
