@@ -10,7 +10,7 @@
 
 # COMMAND ----------
 
-# MAGIC %pip install sparktrials
+# MAGIC %pip install /Volumes/main/default/wheels/sparktrials-0.1.0-py3-none-any.whl
 
 # COMMAND ----------
 
@@ -146,7 +146,7 @@ display(failures)
 # DBTITLE 1,Start from what you have, stop when it gets no better
 def no_progress(trials, best=None, since=0):
     """Stop after 15 trials that were no better than the best before them."""
-    now = min((loss for loss in trials.losses() if loss is not None), default=None)
+    now = trials.best_trial["result"]["loss"]
     since = 0 if best is None or now < best else since + 1
     return since >= 15, [now, since]
 

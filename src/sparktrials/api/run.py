@@ -182,6 +182,7 @@ def _run(
                     trial_timeout=trials.trial_timeout,
                 )
             )
+            _say_endless(options, limits)
             _say_resumed(options, trials, loop, done)
             with observing(
                 options.show_progressbar,
@@ -219,7 +220,7 @@ def _refuse_unavailable(
         msg = "pass_expr_memo_ctrl is not available in this version"
         raise InvalidArgument(msg)
     if isinstance(space, str):
-        msg = f"space must be a tree of hp nodes, got {space!r}; 'annotated' is not available yet"
+        msg = f"space must be a tree of hp nodes, got {space!r}"
         raise InvalidArgument(msg)
 
 
@@ -280,8 +281,8 @@ def _warn_parallelism(target: int | None, suggester: Suggester, slots: int, done
     if left < _FEW_ROUNDS * slots:
         warnings.warn(
             f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "
-            f"little between them. Set parallelism to {max(1, left // _FEW_ROUNDS)} or less, or "
-            "raise max_evals",
+            f"little between them. Lower parallelism to {max(1, left // _FEW_ROUNDS)}, or raise "
+            "max_evals",
             stacklevel=4,
         )
 
@@ -302,11 +303,20 @@ def _say_complete(options: FminOptions, trials: Trials, history: History, target
     )
 
 
+def _say_endless(options: FminOptions, limits: Limits) -> None:
+    ends = (limits.target, limits.timeout, limits.loss_threshold, options.early_stop_fn)
+    if all(end is None for end in ends):
+        show(
+            "no max_evals, timeout, loss_threshold or early_stop_fn: this runs until it is stopped",
+            verbose=options.verbose,
+        )
+
+
 def _say_resumed(options: FminOptions, trials: Trials, loop: Loop, done: int) -> None:
     if not trials.store.durable or not (done or loop.interrupted):
         return
     running = (
-        f"; {loop.interrupted} that were running when its last driver ended run again"
+        f"; {loop.interrupted} that were in flight when its last driver ended run again"
         if loop.interrupted
         else ""
     )

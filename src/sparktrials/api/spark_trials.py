@@ -81,8 +81,8 @@ class SparkTrials(Trials):
         self.max_retries = _max_retries(max_retries)
         self.resource_profile = resource_profile
         self._spark = spark_session
-        self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
         super().__init__(store, exp_key)
+        self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: everything but the session, which is found anew."""

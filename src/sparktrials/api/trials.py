@@ -91,7 +91,7 @@ class Trials(TrialsView):
     def __repr__(self) -> str:
         """Return where it is and how many trials it has."""
         return (
-            f"<{type(self).__name__} {self._key!r} in {self._store.url}: "
+            f"<{type(self).__name__} {self._key!r} in {self._store.url} with "
             f"{len(self._rows())} trials>"
         )
 
