@@ -37,9 +37,10 @@ def test_local_cluster(spark_script):
 
 
 def test_standalone(spark_script, standalone_cluster):
+    before = len(standalone_cluster.state()["completedapps"])
     done = spark_script(JOB, master=standalone_cluster.url)
     assert done.stdout.strip() == standalone_cluster.url
-    assert len(standalone_cluster.state()["completedapps"]) == 1
+    assert len(standalone_cluster.state()["completedapps"]) == before + 1
 
 
 def test_a_failing_job_does_not_flood_the_console(spark_script):
