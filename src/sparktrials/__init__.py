@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         JOB_STATE_RUNNING as JOB_STATE_RUNNING,
         JOB_STATES as JOB_STATES,
     )
-    from sparktrials.api.run import fmin as fmin
+    from sparktrials.api.run import fmin as fmin, space_eval as space_eval
     from sparktrials.api.spark_trials import SparkTrials as SparkTrials
-    from sparktrials.api.trials import Trials as Trials
+    from sparktrials.api.trials import Trials as Trials, trials_from_docs as trials_from_docs
     from sparktrials.dispatch.evaluation import (
         STATUS_FAIL as STATUS_FAIL,
         STATUS_NEW as STATUS_NEW,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         STATUS_STRINGS as STATUS_STRINGS,
         STATUS_SUSPENDED as STATUS_SUSPENDED,
     )
-    from sparktrials.space import space_eval as space_eval
     from sparktrials.suggest import random, tpe as tpe
 
     exceptions = errors
@@ -70,8 +69,9 @@ _PUBLIC = {
     "partial": ("functools", "partial"),
     "rand": ("sparktrials.suggest.random", None),
     "scope": ("sparktrials.scope", None),
-    "space_eval": ("sparktrials.space", "space_eval"),
+    "space_eval": ("sparktrials.api.run", "space_eval"),
     "tpe": ("sparktrials.suggest.tpe", None),
+    "trials_from_docs": ("sparktrials.api.trials", "trials_from_docs"),
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - names, from the table above

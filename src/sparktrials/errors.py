@@ -12,7 +12,8 @@ Nothing here imports another module of the package, so all may import this one.
     │   ├── InvalidProbabilities (ValueError)   pchoice
     │   ├── EmptyChoice (ValueError)            choice without options
     │   ├── NodeNotEvaluated (TypeError)        a node used as a bool, an int, an iterable
-    │   └── EmptySpace (IndexError)             no parameter where the algorithm needs one
+    │   ├── EmptySpace (IndexError)             no parameter where the algorithm needs one
+    │   └── InvalidAnnotatedParameter (ValueError)  space="annotated", and no node there
     ├── InvalidArgument (ValueError)            an argument of fmin, Trials, SparkTrials, Study
     │   └── InvalidPoint                        a point that does not fit the space
     ├── InvalidArgumentType (TypeError)
@@ -72,6 +73,10 @@ class NodeNotEvaluated(BadSearchSpace, TypeError):
 
 class EmptySpace(BadSearchSpace, IndexError):
     """The space has no parameter, and the algorithm needs one."""
+
+
+class InvalidAnnotatedParameter(BadSearchSpace, ValueError):
+    """A parameter of an objective is annotated with something that is no search-space node."""
 
 
 class InvalidArgument(SparkTrialsError, ValueError):

@@ -29,7 +29,7 @@ class EndedView(TrialsView):
     def __init__(self, trials: Trials, ended: Iterable[Trial]) -> None:
         self._all = trials
         self._ended: list[Trial] = []
-        self._documents: list[dict[str, Any]] = []
+        self._shown: list[dict[str, Any]] = []
         self._lowest: Trial | None = None
         self.attachments = trials.attachments
         for trial in ended:
@@ -42,7 +42,7 @@ class EndedView(TrialsView):
         self._ended.append(trial)
         document = document_of(trial, self._all._labels(), self._exp_key)  # noqa: SLF001 - a view of it
         document["result"].setdefault("loss", float("nan"))
-        self._documents.append(document)
+        self._shown.append(document)
         lowest = self._lowest
         if trial.loss is not None and (
             lowest is None or lowest.loss is None or trial.loss < lowest.loss
@@ -74,7 +74,7 @@ class EndedView(TrialsView):
     @property
     def trials(self) -> list[dict[str, Any]]:
         """Documents of the trials that have ended."""
-        return self._documents
+        return self._shown
 
     @property
     def exp_key(self) -> str:

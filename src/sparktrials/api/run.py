@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sparktrials.api.early_stop import judge_of
+from sparktrials.api.arguments import (
+    annotated,
+    is_raw,
+    raw_objective,
+    suggester_for,
+    trials_for,
+    tree_of,
+)
+from sparktrials.api.execution import Work, execute
 from sparktrials.api.options import FminOptions
-from sparktrials.api.trials import Trials
-from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
-from sparktrials.progress import observing, show
-from sparktrials.space import Space, compile_space, space_eval
-from sparktrials.study.loop import Limits, Loop, Stop
-from sparktrials.study.protocols import Suggester, Task
-from sparktrials.study.runner import Runner
+from sparktrials.space import compile_space
+from sparktrials.space import space_eval as evaluated
 from sparktrials.study.trial import TrialState
-from sparktrials.suggest.algorithm import suggester_of
 
-if TYPE_CHECKING:
-    from sparktrials.study.history import History
-
-__all__ = ["fmin"]
-
-logger = logging.getLogger("sparktrials")
-
-#: With fewer rounds of parallel trials than this, an algorithm has little to learn from.
-_FEW_ROUNDS = 4
+__all__ = ["fmin", "space_eval"]
 
 
 def fmin(  # noqa: PLR0917 - Hyperopt's signature
@@ -59,10 +50,12 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         Called with what the space describes; returns a loss, or a dict with ``status`` and
         ``loss``.
     space
-        A tree of ``hp`` nodes, containers and constants.
+        A tree of ``hp`` nodes, containers and constants, Hyperopt's expressions too; or
+        ``"annotated"``: then `fn`'s parameters are annotated with them.
     algo
-        ``tpe.suggest`` (the default), ``rand.suggest``, or one of them in ``functools.partial``
-        with settings.
+        ``tpe.suggest`` (the default), ``rand.suggest``, ``anneal.suggest``, ``mix.suggest``, or one
+        of them in ``functools.partial`` with settings; or a function ``(new_ids, domain, trials,
+        seed) -> trial documents`` as Hyperopt's users write them.
     max_evals
         Trials in all, those of earlier runs of the same experiment included; None: no limit.
     timeout
@@ -70,14 +63,15 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     loss_threshold
         Stop when the best loss is below it.
     trials
-        Where trials run and are kept: `Trials` (the default), `SparkTrials`.
+        Where trials run and are kept: `Trials` (the default), `SparkTrials`; Hyperopt's own
+        ``Trials`` are run like `Trials`, and get the result.
     rstate
         An int, ``numpy.random.Generator`` or ``RandomState``; a resumed experiment without one
         keeps its seed.
     allow_trials_fmin
         Accepted for Hyperopt's sake.
-    pass_expr_memo_ctrl, trials_save_file
-        Not available in this version; other values than the defaults are refused.
+    pass_expr_memo_ctrl
+        Whether `fn` is called as ``fn(expr, memo, ctrl)``, see ``compat``; None: if it is marked so.
     catch_eval_exceptions
         Whether an objective may raise without ending the run: True, False, or None for what the
         trials do by default (`Trials` end, `SparkTrials` go on).
@@ -94,6 +88,10 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     early_stop_fn
         ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended with
         a result, from the first loss on, with those that have.
+    trials_save_file
+        A file that the trials are pickled to while the run goes on, at once and whole; where it
+        exists, and no trials are given or those given are empty, the run goes on from it. Only name
+        a file that you trust. ``Trials("sqlite:///runs.db")`` keeps more, and costs less.
 
     Returns
     -------
@@ -110,6 +108,8 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     StoreError, SparkError
         If history or cluster fail; all that had arrived is kept.
     """
+    if isinstance(space, str):
+        fn, space = annotated(fn, space)
     options = FminOptions.checked(
         fn=fn,
         max_evals=max_evals,
@@ -124,216 +124,40 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         show_progressbar=show_progressbar,
         early_stop_fn=early_stop_fn,
     )
-    _refuse_unavailable(fn, space, pass_expr_memo_ctrl, trials_save_file)
-    compiled = compile_space(space)
-    suggester = _suggester(algo, compiled)
-    given = [
-        compiled.checked(point, name=f"points_to_evaluate[{i}]")
-        for i, point in enumerate(options.points)
-    ]
-    if trials is None:
-        trials = Trials()
-    if not isinstance(trials, Trials):
-        msg = f"trials must be Trials or SparkTrials of this package, got {trials!r}"
-        raise InvalidArgumentType(msg)
-    _run(options, compiled, suggester, given, trials)
-    if options.return_argmin:
-        return trials.argmin
-    if not any(t.state is TrialState.OK for t in trials.history):
-        return None
-    return space_eval(compiled, trials.argmin)
-
-
-def _run(
-    options: FminOptions,
-    space: Space,
-    suggester: Suggester,
-    given: Sequence[Mapping[str, Any]],
-    trials: Trials,
-) -> None:
-    with trials.running(space, options.seed) as (history, seed):
-        # One that was cancelled is still to be evaluated.
-        kept = [t for t in history if t.state is not TrialState.CANCELLED]
-        evaluated = {_key(t.point) for t in kept if t.given}
-        new = [point for point in given if _key(point) not in evaluated]
-        target = None
-        if options.max_evals is not None:
-            # Points of this call come on top of max_evals, and new ones are evaluated even where
-            # the experiment has its trials already.
-            target = max(options.max_evals + len(given), len(kept) + len(new) if new else 0)
-        limits = _limits(options, trials, target)
-        done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
-        loop = Loop(history=history, limits=limits, seed=seed, started=time.monotonic(), given=new)
-        loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
-        trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
-        if limits.target is not None and done >= limits.target:
-            trials.settle(loop.abandon(time.time()))
-            _say_complete(options, trials, history, limits.target)
-            return
-        dispatcher = trials.dispatcher(options.max_queue_len)
-        try:
-            _warn_parallelism(limits.target, suggester, dispatcher.slots, done)
-            dispatcher.open(
-                Task(
-                    objective=options.objective,
-                    space=space,
-                    name=f"sparktrials {trials.exp_key}",
-                    adaptive=suggester.adaptive,
-                    trial_timeout=trials.trial_timeout,
-                )
-            )
-            _say_endless(options, limits)
-            _say_resumed(options, trials, loop, done)
-            with observing(
-                options.show_progressbar,
-                verbose=options.verbose,
-                done=done,
-                total=limits.target,
-            ) as observer:
-                runner = Runner(
-                    loop=loop,
-                    suggester=suggester,
-                    dispatcher=dispatcher,
-                    store=trials.store,
-                    key=trials.exp_key,
-                    observer=observer,
-                    early_stop=judge_of(options.early_stop_fn, trials, history),
-                    dumps=_dumps(),
-                )
-                stop = runner.run()
-        finally:
-            dispatcher.close()
-            trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
-    _say_stopped(options, trials, stop)
-
-
-def _refuse_unavailable(
-    fn: object, space: object, pass_expr_memo_ctrl: object, trials_save_file: object
-) -> None:
-    if trials_save_file:
-        msg = (
-            f"trials_save_file={trials_save_file!r} is not available in this version: "
-            "trials=Trials('sqlite:///runs.db') keeps the history after every trial"
+    compiled = compile_space(tree_of(space))
+    with trials_for(trials, trials_save_file) as (own, save):
+        suggester = suggester_for(algo, compiled, space, fn, own)
+        raw = is_raw(fn) if pass_expr_memo_ctrl is None else bool(pass_expr_memo_ctrl)
+        objective, builder = raw_objective(fn, space, own) if raw else (fn, compiled)
+        work = Work(
+            space=compiled,
+            suggester=suggester,
+            objective=objective,
+            builder=builder,
+            given=[
+                compiled.checked(point, name=f"points_to_evaluate[{i}]")
+                for i, point in enumerate(options.points)
+            ],
+            save=save,
         )
-        raise InvalidArgument(msg)
-    if pass_expr_memo_ctrl or getattr(fn, "fmin_pass_expr_memo_ctrl", False):
-        msg = "pass_expr_memo_ctrl is not available in this version"
-        raise InvalidArgument(msg)
-    if isinstance(space, str):
-        msg = f"space must be a tree of hp nodes, got {space!r}"
-        raise InvalidArgument(msg)
+        execute(options, work, own)
+        if options.return_argmin:
+            return own.argmin
+        if not any(t.state is TrialState.OK for t in own.history):
+            return None
+        return evaluated(compiled, own.argmin)
 
 
-def _suggester(algo: object, space: Space) -> Suggester:
-    if algo is None:
-        from sparktrials.suggest import tpe  # noqa: PLC0415 - scipy, where it is used
+def space_eval(space: Any, hp_assignment: Mapping[str, object]) -> Any:  # noqa: ANN401 - any tree
+    """Return what the objective would receive for ``{label: value or branch index}``.
 
-        algo = tpe.suggest
-    suggester = suggester_of(algo)
-    if not space.parameters:
-        msg = (
-            "the space has no parameter to choose: give at least one hp node, or call the "
-            "objective yourself"
-        )
-        raise EmptySpace(msg)
-    return suggester
+    Labels that the space has not are ignored.
 
-
-def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(point.items()))
-
-
-def _limits(options: FminOptions, trials: Trials, target: int | None) -> Limits:
-    timeout = _winning("timeout", trials.timeout, options.timeout)
-    loss_threshold = _winning("loss_threshold", trials.loss_threshold, options.loss_threshold)
-    return Limits(
-        target=target,
-        timeout=timeout,
-        loss_threshold=loss_threshold,
-        max_retries=trials.max_retries,
-        catch=trials.catch_by_default if options.catch is None else options.catch,
-    )
-
-
-def _winning(name: str, of_trials: float | None, of_fmin: float | None) -> float | None:
-    if of_trials is not None and of_fmin is not None and of_trials != of_fmin:
-        warnings.warn(
-            f"{name}={of_trials:g} of SparkTrials is used, not {name}={of_fmin:g} of fmin",
-            stacklevel=5,
-        )
-    return of_fmin if of_trials is None else of_trials
-
-
-def _dumps() -> Callable[[object], bytes]:
-    import cloudpickle  # noqa: PLC0415 - not at import
-
-    dumps: Callable[[object], bytes] = cloudpickle.dumps
-    return dumps
-
-
-# ---------------------------------------------------------------------- telling people
-
-
-def _warn_parallelism(target: int | None, suggester: Suggester, slots: int, done: int) -> None:
-    if not suggester.adaptive or target is None or slots < 2:  # noqa: PLR2004 - nothing parallel
-        return
-    left = target - done
-    if left < _FEW_ROUNDS * slots:
-        warnings.warn(
-            f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "
-            f"little between them. Lower parallelism to {max(1, left // _FEW_ROUNDS)}, or raise "
-            "max_evals",
-            stacklevel=4,
-        )
-
-
-def _say_complete(options: FminOptions, trials: Trials, history: History, target: int) -> None:
-    best = history.best
-    done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
-    found = (
-        "no trial has a loss"
-        if best is None
-        else f"best loss {best.loss:.6g} in trial {best.id} with {trials.best_params}"
-    )
-    show(
-        f"the experiment {trials.exp_key!r} in {trials.store.url} is complete: {done} of "
-        f"{target} trials, {found}. To go on: fmin(..., max_evals=N) with N > {done}; "
-        "to start anew: another exp_key, or trials.delete_all()",
-        verbose=options.verbose,
-    )
-
-
-def _say_endless(options: FminOptions, limits: Limits) -> None:
-    ends = (limits.target, limits.timeout, limits.loss_threshold, options.early_stop_fn)
-    if all(end is None for end in ends):
-        show(
-            "no max_evals, timeout, loss_threshold or early_stop_fn: this runs until it is stopped",
-            verbose=options.verbose,
-        )
-
-
-def _say_resumed(options: FminOptions, trials: Trials, loop: Loop, done: int) -> None:
-    if not trials.store.durable or not (done or loop.interrupted):
-        return
-    running = (
-        f"; {loop.interrupted} that were in flight when its last driver ended run again"
-        if loop.interrupted
-        else ""
-    )
-    show(
-        f"continuing the experiment {trials.exp_key!r} in {trials.store.url}: {done} trials are "
-        f"there{running}",
-        verbose=options.verbose,
-    )
-
-
-def _say_stopped(options: FminOptions, trials: Trials, stop: Stop | None) -> None:
-    failed = [t for t in trials.history if t.failure is not None and t.failure.is_error]
-    if stop is not None:
-        show(f"stopped: {stop.reason}", verbose=options.verbose)
-    if len(failed) > 1:
-        show(
-            f"{len(failed)} of {len(trials.history)} trials failed with an error; "
-            "their tracebacks are in trials.history",
-            verbose=options.verbose,
-        )
+    Raises
+    ------
+    InvalidPoint
+        If a label that is active is missing or a value does not fit.
+    """
+    compiled = compile_space(tree_of(space))
+    known = {k: v for k, v in hp_assignment.items() if k in compiled.index}
+    return evaluated(compiled, known)

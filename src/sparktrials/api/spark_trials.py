@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
+import sys
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.api.documents import JOB_STATE_CANCEL, JOB_STATE_DONE, JOB_STATE_ERROR
 from sparktrials.api.options import positive_seconds, threshold
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
@@ -18,12 +20,15 @@ from sparktrials.dispatch.spark_session import (
     slots_of,
 )
 from sparktrials.errors import InvalidArgument, SparkContextStopped
-from sparktrials.study.trial import FailureKind, TrialState
+from sparktrials.study.trial import FailureKind
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Dispatcher, Store
 
 __all__ = ["SparkTrials"]
+
+#: Hyperopt's logger, which programs set the level of.
+logger = logging.getLogger("hyperopt-spark")
 
 
 class SparkTrials(Trials):
@@ -35,9 +40,9 @@ class SparkTrials(Trials):
         Trials at once; None, or what is not positive, means as many as the cluster has slots, and
         follows it as it grows and shrinks. There is no cap.
     timeout
-        Seconds for a whole ``fmin``; wins over ``fmin``'s own.
+        Seconds for each ``fmin``; if that has one of its own, the smaller holds.
     loss_threshold
-        ``fmin`` stops when the best loss is below it; wins over ``fmin``'s own.
+        ``fmin`` stops when the best loss is below it; if that has one of its own, the larger holds.
     spark_session
         A ``SparkSession``; None takes the active one, or starts one.
     resource_profile
@@ -60,6 +65,8 @@ class SparkTrials(Trials):
 
     asynchronous = True
     catch_by_default = True
+    #: Hyperopt's cap on `parallelism`; here there is none.
+    MAX_CONCURRENT_JOBS_ALLOWED = sys.maxsize
 
     def __init__(
         self,
@@ -85,10 +92,24 @@ class SparkTrials(Trials):
         self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle keeps: everything but the session, which is found anew."""
+        """Return what a pickle keeps: all but the session, found anew, and what lives in it."""
         state = super().__getstate__()
-        state["_spark"] = state["_found"] = None
+        state["_spark"] = state["_found"] = state["resource_profile"] = None
         return state
+
+    def __str__(self) -> str:
+        """Return the documents, as Hyperopt's does."""
+        return f"SparkTrials(trials={self.trials})"
+
+    def ended(self) -> None:
+        """Log what a run came to."""
+        logger.info(
+            "Total Trials: %d: %d succeeded, %d failed, %d cancelled.",
+            self.count_total_trials(),
+            self.count_successful_trials(),
+            self.count_failed_trials(),
+            self.count_cancelled_trials(),
+        )
 
     @property
     def parallelism(self) -> int:
@@ -98,20 +119,20 @@ class SparkTrials(Trials):
         return slots_of(self._context(), self.resource_profile)
 
     def count_successful_trials(self) -> int:
-        """Return how many trials have a loss."""
-        return sum(t.state is TrialState.OK for t in self._rows())
+        """Return how many trials came to a result, whatever its status, as Hyperopt counts."""
+        return self.count_by_state_unsynced(JOB_STATE_DONE)
 
     def count_failed_trials(self) -> int:
-        """Return how many trials failed."""
-        return sum(t.state is TrialState.FAILED for t in self._rows())
+        """Return how many trials raised, or lost their worker or their time."""
+        return self.count_by_state_unsynced(JOB_STATE_ERROR)
 
     def count_cancelled_trials(self) -> int:
         """Return how many trials were cancelled."""
-        return sum(t.state is TrialState.CANCELLED for t in self._rows())
+        return self.count_by_state_unsynced(JOB_STATE_CANCEL)
 
     def count_total_trials(self) -> int:
-        """Return how many trials there are."""
-        return len(self._rows())
+        """Return how many trials have ended in one of these ways."""
+        return self.count_by_state_unsynced([JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_CANCEL])
 
     def count_lost_trials(self) -> int:
         """Return how many trials failed because their worker was lost."""
@@ -147,9 +168,7 @@ def _parallelism(value: object) -> int | None:
         msg = f"parallelism must be a whole number or None, got {value!r}"
         raise InvalidArgument(msg)
     if value <= 0:
-        warnings.warn(
-            f"parallelism={value} is not positive: using the cluster's slots instead", stacklevel=3
-        )
+        logger.warning("parallelism=%s is not positive: using the cluster's slots instead", value)
         return None
     return int(value)
 

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.api.view import TrialsView, trial_id_of
+from sparktrials.api.adoption import checked_document, renumbered, trial_of
+from sparktrials.api.attachments import attachment_name
+from sparktrials.api.documents import JOB_STATE_NEW
+from sparktrials.api.keeping import KeptTrials
+from sparktrials.api.shelf import DocumentList
+from sparktrials.api.view import trial_id_of
 from sparktrials.dispatch.inline import InlineDispatcher
-from sparktrials.errors import InvalidArgument, InvalidArgumentType, SpaceMismatch, StoreError
-from sparktrials.store import open_store
-from sparktrials.study.history import History
-from sparktrials.study.protocols import Dispatcher, Experiment, Store
+from sparktrials.errors import InvalidTrial
 
 if TYPE_CHECKING:
-    from sparktrials.space import Space
-    from sparktrials.study.loop import Change
-    from sparktrials.study.trial import Trial
+    from sparktrials.study.protocols import Dispatcher
 
-__all__ = ["DEFAULT_KEY", "Trials"]
-
-#: Name of the experiment that is given none.
-DEFAULT_KEY = "default"
+__all__ = ["Trials", "trials_from_docs"]
 
 
-class Trials(TrialsView):
+class Trials(KeptTrials):
     """The history of an experiment; evaluates trials one after the other in this process.
+
+    Documents (``trials.trials``) are dicts in Hyperopt's layout, the same objects at each read. A
+    program may make its own, and set ``state`` and ``result`` of those it is given.
 
     Parameters
     ----------
@@ -56,181 +53,205 @@ class Trials(TrialsView):
     max_retries: int = 0
     #: Why the last ``fmin`` ended early, or None.
     fmin_cancelled_reason: str | None = None
+    #: Ids of the documents that were inserted and not refreshed since: ``max_evals`` leaves them
+    #: out, which is how Hyperopt's ``generate_trials_to_calculate`` comes on top.
+    _unrefreshed: frozenset[int] = frozenset()
 
-    def __init__(
-        self,
-        store: str | Store | None = None,
-        exp_key: str | None = None,
-        refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
-    ) -> None:
-        if isinstance(store, str) and ":" not in store:
-            if "/" in store or store.endswith((".db", ".sqlite", ".sqlite3")):
-                msg = f"store must be a URL; for a file write 'sqlite:///{store}', got {store!r}"
-                raise InvalidArgument(msg)
-            if exp_key is not None:
-                msg = (
-                    f"store must be a URL such as 'sqlite:///{store}.db', got {store!r} beside "
-                    f"exp_key={exp_key!r}"
-                )
-                raise InvalidArgument(msg)
-            store, exp_key = None, store
-        if exp_key is not None and (not isinstance(exp_key, str) or not exp_key):
-            msg = f"exp_key must be a non-empty string, got {exp_key!r}"
-            raise InvalidArgumentType(msg)
-        self._key = exp_key or DEFAULT_KEY
-        self._named = exp_key is not None
-        self._store: Store = open_store("memory:" if store is None else store)
-        self._history: History | None = None
-        self._read: dict[int, Trial] = {}
-        self._position = 0
-        self._is_running = False
-        self.attachments: dict[str, Any] = {}
-        if refresh:
-            self.refresh()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up a pickle: one of ours, or of Hyperopt's ``Trials``."""
+        if "_store" in state:
+            super().__setstate__(state)
+            return
+        if "_dynamic_trials" not in state:
+            msg = f"not the pickle of trials: it has {', '.join(map(str, state)) or 'nothing'}"
+            raise InvalidTrial(msg)
+        KeptTrials.__init__(self, None, state.get("_exp_key"))
+        self._insert_trial_docs(state["_dynamic_trials"])
+        self.attachments.update(state.get("attachments") or {})
+        self.refresh()
 
-    def __repr__(self) -> str:
-        """Return where it is and how many trials it has."""
-        return (
-            f"<{type(self).__name__} {self._key!r} in {self._store.url} with "
-            f"{len(self._rows())} trials>"
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle keeps: the store, and the trials as they are in memory."""
-        state = self.__dict__.copy()
-        state["_read"] = {t.id: t for t in self._rows()}
-        state["_history"] = None
-        state["_is_running"] = False
-        return state
-
-    # ------------------------------------------------------------------ reading
-
-    def _rows(self) -> Sequence[Trial]:
-        if self._history is not None:
-            return self._history.trials
-        return [self._read[i] for i in sorted(self._read)]
-
-    def _labels(self) -> list[str]:
-        if self._history is not None:
-            return list(self._history.codec.labels)
-        experiment = self._store.experiment(self._key)
-        return [] if experiment is None else [row["label"] for row in experiment.space]
-
-    def _space(self) -> Space | None:
-        return None if self._history is None else self._history.space
-
-    @property
-    def _exp_key(self) -> str | None:
-        return self._key if self._named else None
-
-    @property
-    def exp_key(self) -> str:
-        """The experiment's name within the store."""
-        return self._key
-
-    @property
-    def store(self) -> Store:
-        """Where the history is kept."""
-        return self._store
-
-    @property
-    def history(self) -> list[Trial]:
-        """All trials as values, by id."""
-        return list(self._rows())
+    # ------------------------------------------------------------------ documents
 
     def refresh(self) -> None:
-        """Read what the store has that is not here yet; nothing while a run goes on."""
-        if self._is_running or self._store.experiment(self._key) is None:
-            return
-        news, self._position = self._store.read(self._key, self._position)
-        known = {t.id: t for t in self._rows()}
-        # What a result holds beside plain data is in memory only.
-        known.update({t.id: t for t in news if not _ended(known.get(t.id))})
-        if self._history is not None:
-            self._history = History(self._history.space, known.values())
-        else:
-            self._read = known
+        """Read what the store has that is not here yet, and what was changed in documents."""
+        super().refresh()
+        self._unrefreshed = frozenset()
 
-    def trial_attachments(self, trial: Any) -> Mapping[str, bytes]:  # noqa: ANN401 - document or id
-        """Return the attachments of a trial, given its document or id: ``name -> bytes``."""
-        trial_id = trial_id_of(trial)
-        names = next((t.attachments for t in self._rows() if t.id == trial_id), ())
-        return MappingProxyType(
-            {name: self._store.attachment(self._key, trial_id, name) for name in names}
-        )
+    @property
+    def _dynamic_trials(self) -> DocumentList:
+        """All documents, those of errors and cancelled trials too."""
+        return DocumentList(self._documents(self._rows()), self._insert_trial_docs)
 
-    def _best(self) -> Trial:
-        if self._history is not None and self._history.best is not None:
-            return self._history.best
-        return super()._best()
+    @_dynamic_trials.setter
+    def _dynamic_trials(self, documents: Iterable[dict[str, Any]]) -> None:
+        new = list(documents)
+        if self._store.durable and len(self._present()):
+            msg = (
+                f"the trials of {self._store.url} are not replaced by assignment: use "
+                "trials_from_docs(documents), or delete_all() and insert_trial_docs(documents)"
+            )
+            raise InvalidTrial(msg)
+        attachments = self.attachments
+        self.delete_all()
+        self.attachments = attachments
+        self._insert_trial_docs(new)
 
-    def delete_all(self) -> None:
-        """Remove the experiment from the store, with all its trials."""
-        if self._store.experiment(self._key) is not None:
-            self._store.delete(self._key)
-        self._history, self._read, self._position = None, {}, 0
-        self.attachments.clear()
+    @property
+    def _ids(self) -> set[int]:
+        """Ids of all trials."""
+        return {t.id for t in self._rows()}
 
-    # ------------------------------------------------------------------ running
-
-    @contextlib.contextmanager
-    def running(self, space: Space, seed: int | None) -> Iterator[tuple[History, int]]:
-        """Be the experiment's driver: yield its history over `space`, and its seed.
+    def assert_valid_trial(self, trial: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a trial document if it is one of these trials.
 
         Raises
         ------
-        SpaceMismatch
-            If the experiment has another space; both are shown.
-        StoreInUse
-            If another driver has it.
+        InvalidTrial
+            Naming what is wrong with it.
         """
-        wanted = Experiment(
-            key=self._key,
-            fingerprint=space.fingerprint,
-            space=space.describe(),
-            seed=secrets.randbits(63) if seed is None else seed,
-        )
-        found = self._created(wanted)
-        self._store.acquire(self._key)
-        self._is_running = True
-        try:
-            in_memory = {t.id: t for t in self._rows()}
-            trials, self._position = self._store.read(self._key)
-            # What a result holds beside plain data is in memory only. A run that an error ended
-            # between the two may have left less in memory than in the store.
-            rows = [in_memory[t.id] if _ended(in_memory.get(t.id)) else t for t in trials]
-            self._history = History(space, rows)
-            self._read = {}
-            yield self._history, found.seed if seed is None else seed
-        except BaseException:
-            # Whatever ended the run is what its user is to see.
-            with contextlib.suppress(StoreError):
-                self._store.release(self._key)
-            raise
-        else:
-            self._store.release(self._key)
-        finally:
-            self._is_running = False
+        return checked_document(trial, self._exp_key)
 
-    def _created(self, wanted: Experiment) -> Experiment:
-        """Return the experiment as the store has it; one without any trial binds no space."""
-        found = self._store.create(wanted)
-        if found.fingerprint == wanted.fingerprint:
-            return found
-        if not self._store.read(self._key)[0]:
-            self._store.delete(self._key)
-            found = self._store.create(wanted)
-            self._history, self._position = None, 0
-        if found.fingerprint != wanted.fingerprint:
-            raise SpaceMismatch(_difference(found, wanted, self._store.url))
-        return found
+    def insert_trial_doc(self, doc: dict[str, Any]) -> int:
+        """Insert a document, see `insert_trial_docs`; return its id."""
+        return self.insert_trial_docs([doc])[0]
 
-    def settle(self, changes: Sequence[Change]) -> None:
-        """Record changes outside of a run's loop."""
-        if changes and self._history is not None:
-            self._store.append(self._key, [change.trial for change in changes])
-            for change in changes:
-                self._history.put(change.trial)
+    def insert_trial_docs(self, docs: Iterable[dict[str, Any]]) -> list[int]:
+        """Insert trial documents; new ones are evaluated by the next ``fmin``.
+
+        A document whose id is taken gets the next free one, in a copy.
+
+        Returns
+        -------
+        list of int
+            Their ids.
+
+        Raises
+        ------
+        InvalidTrial
+            If one is malformed; then none is inserted.
+        InvalidPoint
+            If one does not fit the space.
+        """
+        return self._insert_trial_docs([checked_document(doc, self._exp_key) for doc in docs])
+
+    def _insert_trial_docs(self, docs: Iterable[dict[str, Any]]) -> list[int]:
+        """Insert trial documents of whatever ``exp_key``."""
+        taken = {t.id for t in self._rows()}
+        documents: list[dict[str, Any]] = []
+        trials = []
+        for doc in docs:
+            own = doc
+            if doc["tid"] in taken:
+                # Merging two histories is done this way, and Hyperopt keeps both.
+                own = renumbered(doc, max(self._next_id, max(taken) + 1))
+            trial = trial_of(own)
+            taken.add(trial.id)
+            documents.append(own)
+            trials.append(trial)
+        if trials:
+            self._put(trials)
+            known = self._known()
+            for document, trial in zip(documents, trials, strict=True):
+                self._shelf.hold(document, known(trial.id) or trial)
+            self._unrefreshed |= {t.id for t in trials}
+        return [trial.id for trial in trials]
+
+    def new_trial_ids(self, n: int) -> list[int]:
+        """Return `n` ids that no other trial gets."""
+        return self.reserve(n)
+
+    def new_trial_docs(
+        self,
+        tids: Sequence[int],
+        specs: Sequence[Any],
+        results: Sequence[Mapping[str, Any]],
+        miscs: Sequence[dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """Return documents of new trials, to be completed and inserted.
+
+        Raises
+        ------
+        ValueError
+            If the arguments differ in length.
+        """
+        return [
+            {
+                "state": JOB_STATE_NEW,
+                "tid": tid,
+                "spec": spec,
+                "result": result,
+                "misc": misc,
+                "exp_key": self._exp_key,
+                "owner": None,
+                "version": 0,
+                "book_time": None,
+                "refresh_time": None,
+            }
+            for tid, spec, result, misc in zip(tids, specs, results, miscs, strict=True)
+        ]
+
+    def source_trial_docs(
+        self,
+        tids: Sequence[int],
+        specs: Sequence[Any],
+        results: Sequence[Mapping[str, Any]],
+        miscs: Sequence[dict[str, Any]],
+        sources: Sequence[Mapping[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """Return documents of trials that other trials, `sources`, gave rise to.
+
+        Raises
+        ------
+        ValueError
+            If the arguments differ in length, or a misc names another tid or source.
+        """
+        documents = []
+        rows = zip(tids, specs, results, miscs, sources, strict=True)
+        for tid, spec, result, misc, source in rows:
+            for name, value in (("tid", tid), ("cmd", None), ("from_tid", source["tid"])):
+                if misc.setdefault(name, value) != value and name != "cmd":
+                    msg = f"trial {tid}: misc[{name!r}] must be {value!r}, got {misc[name]!r}"
+                    raise InvalidTrial(msg)
+            kept = ("state", "exp_key", "owner", "book_time", "refresh_time")
+            document = {"version": 0, "tid": tid, "spec": spec, "result": result, "misc": misc}
+            documents.append({**document, **{name: source[name] for name in kept}})
+        return documents
+
+    def aname(self, trial: Mapping[str, Any], name: str) -> str:
+        """Return the name of a trial's attachment among ``trials.attachments``."""
+        return attachment_name(trial_id_of(trial), name)
+
+    def view(self, exp_key: str | None = None, refresh: bool = True) -> Trials:  # noqa: FBT001, FBT002
+        """Return the trials of another experiment of the same store, or of this one."""
+        key = self._exp_key if exp_key is None else exp_key
+        return Trials(self._store, key, refresh)
+
+    # ------------------------------------------------------------------ running
+
+    def take_documents(
+        self, documents: Iterable[dict[str, Any]], refreshed: Iterable[int] | None = None
+    ) -> None:
+        """Insert documents of another history; `refreshed` are those that it knows of, all if None."""
+        inserted = self._insert_trial_docs(documents)
+        self.refresh()
+        if refreshed is not None:
+            self._unrefreshed = frozenset(inserted) - set(refreshed)
+
+    def documents_of(self, ids: Iterable[int]) -> list[dict[str, Any]]:
+        """Return the documents of the trials of `ids` that there are."""
+        known = self._known()
+        return self._documents([t for t in map(known, ids) if t is not None])
+
+    def unrefreshed(self) -> int:
+        """Return how many of the trials that were inserted are not refreshed yet."""
+        return len(self._unrefreshed)
+
+    def expect(self, document: dict[str, Any]) -> None:
+        """Keep an algorithm's own document for the trial that is made of it."""
+        self._shelf.expect(document)
+
+    def ended(self) -> None:
+        """Take note that a run is over: for subclasses."""
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:
         """Return where trials run; ``fmin`` closes it."""
@@ -239,46 +260,67 @@ class Trials(TrialsView):
     def fmin(
         self,
         fn: Callable[..., Any],
-        space: object,
-        algo: object = None,
+        space: Any,  # noqa: ANN401 - any tree
+        algo: Any = None,  # noqa: ANN401 - an algorithm
         max_evals: int | None = None,
-        **kwargs: Any,  # noqa: ANN401 - as fmin's
+        timeout: float | None = None,
+        loss_threshold: float | None = None,
+        max_queue_len: int = 1,
+        rstate: Any = None,  # noqa: ANN401 - a seed
+        verbose: bool = False,  # noqa: FBT001, FBT002 - Hyperopt's signature
+        pass_expr_memo_ctrl: bool | None = None,  # noqa: FBT001
+        catch_eval_exceptions: bool = False,  # noqa: FBT001, FBT002
+        return_argmin: bool = True,  # noqa: FBT001, FBT002
+        show_progressbar: Any = True,  # noqa: ANN401, FBT002
+        early_stop_fn: Callable[..., Any] | None = None,
+        trials_save_file: str = "",
+        **others: Any,  # noqa: ANN401 - what fmin has beside them
     ) -> Any:  # noqa: ANN401
-        """Call ``fmin`` with these trials."""
+        """Call ``fmin`` with these trials; Hyperopt's own ``fmin`` calls this.
+
+        ``catch_eval_exceptions=False`` is what Hyperopt passes unless it is told otherwise: it
+        stands for the default of these trials.
+        """
         from sparktrials.api.run import fmin  # noqa: PLC0415 - it makes Trials
 
-        kwargs.pop("allow_trials_fmin", None)
-        return fmin(fn, space, algo=algo, max_evals=max_evals, trials=self, **kwargs)
+        others.pop("allow_trials_fmin", None)
+        return fmin(
+            fn,
+            space,
+            algo=algo,
+            max_evals=max_evals,
+            timeout=timeout,
+            loss_threshold=loss_threshold,
+            trials=self,
+            rstate=rstate,
+            pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+            catch_eval_exceptions=catch_eval_exceptions or None,
+            verbose=verbose,
+            return_argmin=return_argmin,
+            max_queue_len=max_queue_len,
+            show_progressbar=show_progressbar,
+            early_stop_fn=early_stop_fn,
+            trials_save_file=trials_save_file,
+            **others,
+        )
 
 
-def _ended(trial: Trial | None) -> bool:
-    return trial is not None and trial.state.terminal
+def trials_from_docs(
+    docs: Iterable[dict[str, Any]],
+    validate: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
+    **kwargs: Any,  # noqa: ANN401 - those of Trials
+) -> Trials:
+    """Return `Trials` of a list of trial documents.
 
-
-def _difference(found: Experiment, wanted: Experiment, url: str) -> str:
-    """Say how two spaces differ."""
-
-    def table(experiment: Experiment) -> dict[str, str]:
-        return {
-            row["label"]: row["distribution"]
-            + (f" if {row['condition']}" if row["condition"] else "")
-            for row in experiment.space
-        }
-
-    stored, given = table(found), table(wanted)
-    lines = [
-        f"  {label!r}: stored {stored.get(label, 'nothing')}; given {given.get(label, 'nothing')}"
-        for label in sorted({*stored, *given})
-        if stored.get(label) != given.get(label)
-    ]
-
-    def whole(rows: dict[str, str]) -> str:
-        return "; ".join(f"{label}: {text}" for label, text in rows.items())
-
-    return (
-        f"the experiment {found.key!r} in {url} has another search space than the one given:\n"
-        + "\n".join(lines or ["  (the same text, other numbers)"])
-        + f"\nstored space: {whole(stored)}\ngiven space: {whole(given)}\n"
-        "Use another exp_key, give the stored space, or remove the experiment with "
-        "trials.delete_all()"
-    )
+    Raises
+    ------
+    InvalidTrial
+        If `validate` and a document is malformed.
+    """
+    trials = Trials(**kwargs)
+    if validate:
+        trials.insert_trial_docs(docs)
+    else:
+        trials._insert_trial_docs(docs)  # noqa: SLF001 - this module's
+    trials.refresh()
+    return trials

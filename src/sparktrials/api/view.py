@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import numpy as np
 
 from sparktrials.api.documents import (
     JOB_STATE_CANCEL,
     JOB_STATE_ERROR,
+    JOB_STATES,
     document_of,
     job_state_of,
     scalar,
 )
-from sparktrials.errors import AllTrialsFailed, InvalidArgument
+from sparktrials.errors import AllTrialsFailed, InvalidArgument, InvalidArgumentType
 from sparktrials.study.trial import Trial, TrialState
 
 if TYPE_CHECKING:
@@ -56,11 +57,7 @@ def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
 
 
 class TrialsView:
-    """What can be read of trials; subclasses say which trials those are.
-
-    Documents are built at each read: changing one changes no trial, unless it is changed deep
-    inside a value that the objective returned.
-    """
+    """What can be read of trials; subclasses say which trials those are."""
 
     asynchronous = False
 
@@ -88,17 +85,20 @@ class TrialsView:
     def _visible(self) -> list[Trial]:
         return [t for t in self._rows() if not is_hidden(t)]
 
+    def _documents(self, trials: Iterable[Trial]) -> list[dict[str, Any]]:
+        """Return the documents of trials."""
+        labels = self._labels()
+        return [document_of(t, labels, self._exp_key) for t in trials]
+
     @property
     def _dynamic_trials(self) -> list[dict[str, Any]]:
         """All documents, those of errors and cancelled trials too."""
-        labels = self._labels()
-        return [document_of(t, labels, self._exp_key) for t in self._rows()]
+        return self._documents(self._rows())
 
     @property
     def trials(self) -> list[dict[str, Any]]:
         """Documents of the trials that are new, running or done."""
-        labels = self._labels()
-        return [document_of(t, labels, self._exp_key) for t in self._visible()]
+        return self._documents(self._visible())
 
     @property
     def _trials(self) -> list[dict[str, Any]]:
@@ -106,6 +106,10 @@ class TrialsView:
 
     def __len__(self) -> int:
         return len(self._visible())
+
+    def __getitem__(self, item: object) -> NoReturn:
+        msg = f"trials[{item!r}] is not offered, as in Hyperopt: say trials.trials[position]"
+        raise NotImplementedError(msg)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.trials)
@@ -116,9 +120,9 @@ class TrialsView:
         return [t.id for t in self._visible()]
 
     @property
-    def specs(self) -> list[None]:
+    def specs(self) -> list[Any]:
         """``spec`` of the documents in `trials`."""
-        return [None for _ in self._visible()]
+        return [d["spec"] for d in self.trials]
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -148,26 +152,36 @@ class TrialsView:
         vals: dict[str, list[Any]] = {label: [] for label in labels}
         for trial in self._visible():
             for label, value in trial.point.items():
-                idxs[label].append(trial.id)
-                vals[label].append(scalar(value))
+                idxs.setdefault(label, []).append(trial.id)
+                vals.setdefault(label, []).append(scalar(value))
         return idxs, vals
 
-    def losses(self, bandit: object | None = None) -> list[float | None]:  # noqa: ARG002 - Hyperopt's
-        """Losses of `trials`; None where there is none."""
+    def losses(self, bandit: Any = None) -> list[Any]:  # noqa: ANN401 - a Domain
+        """Losses of `trials`; None where there is none. A domain may judge results itself."""
+        if bandit is not None:
+            return list(map(bandit.loss, self.results, self.specs))
         return [r.get("loss") for r in self.results]
 
-    def statuses(self, bandit: object | None = None) -> list[str]:  # noqa: ARG002 - Hyperopt's
-        """Statuses of `trials`."""
+    def statuses(self, bandit: Any = None) -> list[Any]:  # noqa: ANN401 - a Domain
+        """Statuses of `trials`. A domain may judge results itself."""
+        if bandit is not None:
+            return list(map(bandit.status, self.results, self.specs))
         return [r.get("status", "new") for r in self.results]
 
-    def count_by_state_synced(self, state: int | Iterable[int], trials: object = None) -> int:  # noqa: ARG002
-        """Return how many of `trials` are in a job state, or in any of several."""
-        wanted = _states(state)
+    def count_by_state_synced(
+        self,
+        arg: int | Iterable[int],
+        trials: Iterable[Mapping[str, Any]] | None = None,
+    ) -> int:
+        """Return how many of `trials`, or of given documents, are in one of some job states."""
+        wanted = _states(arg)
+        if trials is not None:
+            return sum(d["state"] in wanted for d in trials)
         return sum(job_state_of(t) in wanted for t in self._visible())
 
-    def count_by_state_unsynced(self, state: int | Iterable[int]) -> int:
+    def count_by_state_unsynced(self, arg: int | Iterable[int]) -> int:
         """Return how many of all trials are in a job state, or in any of several."""
-        wanted = _states(state)
+        wanted = _states(arg)
         return sum(job_state_of(t) in wanted for t in self._rows())
 
     # ------------------------------------------------------------------ the best
@@ -187,7 +201,7 @@ class TrialsView:
         AllTrialsFailed
             If no trial has a loss; the message shows the first failure.
         """
-        return document_of(self._best(), self._labels(), self._exp_key)
+        return self._documents([self._best()])[0]
 
     @property
     def argmin(self) -> dict[str, np.float64 | np.int64]:
@@ -221,21 +235,28 @@ class TrialsView:
             raise InvalidArgument(msg)
         return space.values(self._best().point)
 
-    def average_best_error(self, bandit: object | None = None) -> float:  # noqa: ARG002 - Hyperopt's
+    def average_best_error(self, bandit: Any = None) -> float:  # noqa: ANN401 - a Domain
         """Return the true loss averaged over the trials that noise cannot tell from the best.
 
         Source: Bergstra et al., Hyperopt ``base.Trials.average_best_error``: each trial whose loss
         is within its variance of the best counts, weighted by its chance to be the best.
         """
-        rows = [
-            (
-                float(r["loss"]),
-                float(r.get("loss_variance", 0) or 0),
-                float(r.get("true_loss", r["loss"])),
-            )
-            for r in self.results
-            if r.get("status") == "ok"
-        ]
+        if bandit is None:
+            rows = [
+                (
+                    float(r["loss"]),
+                    float(r.get("loss_variance", 0) or 0),
+                    float(r.get("true_loss", r["loss"])),
+                )
+                for r in self.results
+                if r.get("status") == "ok"
+            ]
+        else:
+            rows = [
+                (bandit.loss(r, s), bandit.loss_variance(r, s), bandit.true_loss(r, s))
+                for r, s in zip(self.results, self.specs, strict=True)
+                if bandit.status(r) == "ok"
+            ]
         if not rows:
             raise all_failed(self._rows())
         loss, variance, true = (np.array(column) for column in zip(*rows, strict=True))
@@ -254,9 +275,11 @@ def trial_id_of(trial: Mapping[str, Any] | SupportsIndex) -> int:
 
 
 def _states(state: SupportsIndex | Iterable[int]) -> set[int]:
-    if isinstance(state, Iterable):
-        return {operator.index(s) for s in state}
-    return {operator.index(state)}
+    states = set(state) if isinstance(state, Iterable) else {operator.index(state)}
+    if not states <= set(JOB_STATES):
+        msg = f"job states are {', '.join(map(str, JOB_STATES))}, got {state!r}"
+        raise InvalidArgumentType(msg)
+    return states
 
 
 def _chance_to_be_best(mean: Any, deviation: Any) -> Any:  # noqa: ANN401 - (n,) arrays

@@ -6,6 +6,8 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ from sparktrials.errors import InvalidLoss, InvalidResultStatus, MissingLoss
 from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
 
 if TYPE_CHECKING:
-    from sparktrials.space import Point, Space
+    from sparktrials.space import Point
+    from sparktrials.study.protocols import Builder
 
 __all__ = [
     "STATUS_FAIL",
@@ -24,9 +27,12 @@ __all__ = [
     "STATUS_RUNNING",
     "STATUS_STRINGS",
     "STATUS_SUSPENDED",
+    "Evaluation",
     "TrialTimeout",
+    "current_evaluation",
     "evaluate",
     "failure_of",
+    "judged",
 ]
 
 STATUS_NEW = "new"
@@ -41,13 +47,31 @@ MESSAGE_LIMIT = 4_000
 TRACEBACK_LIMIT = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an objective that is running may know of its trial."""
+
+    trial_id: int
+    attempt: int
+    point: Point
+    host: str
+
+
+_CURRENT: ContextVar[Evaluation | None] = ContextVar("sparktrials_evaluation", default=None)
+
+
+def current_evaluation() -> Evaluation | None:
+    """Return the evaluation that this code is part of, or None."""
+    return _CURRENT.get()
+
+
 class TrialTimeout(BaseException):
     """The trial's time is up; not an ``Exception``, so that objectives don't swallow it."""
 
 
 def evaluate(
     objective: Callable[..., Any],
-    space: Space,
+    space: Builder,
     point: Point,
     *,
     trial_id: int,
@@ -79,6 +103,7 @@ def evaluate(
     loss: float | None = None
     attachments: dict[str, bytes] = {}
     dropped: dict[str, str] = {}
+    token = _CURRENT.set(Evaluation(trial_id, attempt, point, host))
     try:
         returned = objective(space.build(point))
         duration = time.perf_counter() - start
@@ -90,6 +115,8 @@ def evaluate(
     except BaseException as error:  # noqa: BLE001 - a trial's failure is a value, whatever it is
         duration = time.perf_counter() - start
         exception, failure = error, failure_of(error)
+    finally:
+        _CURRENT.reset(token)
     outcome = Outcome(
         trial_id=trial_id,
         attempt=attempt,
@@ -131,6 +158,17 @@ def failure_of(error: BaseException) -> Failure:
         message=message[:MESSAGE_LIMIT],
         traceback=text,
     )
+
+
+def judged(returned: object) -> dict[str, Any]:
+    """Return what an objective returned as a result: a dict with its status, and its loss if ok.
+
+    Raises
+    ------
+    InvalidLoss, InvalidResultStatus
+        If it returned neither a number nor a dict with a valid status and a loss.
+    """
+    return _judge(returned)[1]
 
 
 def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | None]:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["digest_of", "make_task", "package_zip"]
 
-#: Parts of the package that executors need.
-_SHIPPED = ("space", "study", "dispatch")
-
 
 def digest_of(payload: bytes) -> str:
     """Return the name under which executors cache a payload."""
@@ -28,18 +25,19 @@ def digest_of(payload: bytes) -> str:
 
 @functools.lru_cache(maxsize=1)
 def package_zip() -> bytes:
-    """Return the part of this package that runs on executors, as an importable zip."""
+    """Return this package as an importable zip: objectives may use any part of it."""
     buffer = io.BytesIO()
-    root = files("sparktrials")
     with zipfile.ZipFile(buffer, "w") as archive:
-        for entry in sorted(root.iterdir(), key=lambda e: e.name):
-            if entry.name.endswith(".py"):
-                _add(archive, entry, "sparktrials")
-            elif entry.name in _SHIPPED:
-                for module in sorted(entry.iterdir(), key=lambda e: e.name):
-                    if module.name.endswith(".py"):
-                        _add(archive, module, f"sparktrials/{entry.name}")
+        _add_folder(archive, files("sparktrials"), "sparktrials")
     return buffer.getvalue()
+
+
+def _add_folder(archive: zipfile.ZipFile, folder: Traversable, name: str) -> None:
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".py"):
+            _add(archive, entry, name)
+        elif entry.is_dir() and entry.name != "__pycache__":
+            _add_folder(archive, entry, f"{name}/{entry.name}")
 
 
 def _add(archive: zipfile.ZipFile, entry: Traversable, folder: str) -> None:

@@ -131,7 +131,7 @@ class SparkDispatcher:
         space = pickled(task.space, "the search space", cloudpickle.dumps)
         extras = tuple(registry)
         registry.clear()
-        payload = pickle.dumps((objective, space))
+        payload = pickle.dumps((task.imports, objective, space))
         package = package_zip()
         self._opened = _Study(
             task=task,

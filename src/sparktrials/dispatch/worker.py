@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import functools
 import gc
+import importlib
 import io
 import pickle
 import platform
@@ -27,7 +28,8 @@ from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
 from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, split
 
 if TYPE_CHECKING:
-    from sparktrials.space import Point, Space
+    from sparktrials.space import Point
+    from sparktrials.study.protocols import Builder
     from sparktrials.study.trial import Outcome
 
 __all__ = ["Complaint", "Pack", "Report", "run_pack"]
@@ -95,18 +97,20 @@ class Report:
 
 
 @functools.lru_cache(maxsize=1)
-def _studies() -> dict[str, tuple[Callable[..., Any], Space]]:
+def _studies() -> dict[str, tuple[Callable[..., Any], Builder]]:
     """The studies that this process has loaded: digest → objective and space."""
     return {}
 
 
-def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Space]:
+def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Builder]:
     studies = _studies()
     if study not in studies:
         gc.unfreeze()
         while len(studies) >= _CACHED_STUDIES:
             del studies[next(iter(studies))]
-        objective, space = pickle.loads(payload())  # noqa: S301 - what Spark itself does with code
+        imports, objective, space = pickle.loads(payload())  # noqa: S301 - as Spark does with code
+        for module in imports:
+            importlib.import_module(module)
         studies[study] = (pickle.loads(objective), pickle.loads(space))  # noqa: S301
         # Spark's daemon collects garbage between any two tasks, while the next one waits: what has
         # been imported by now stays, and need not be walked each time.

@@ -97,6 +97,20 @@ class MemoryStore:
             key = checked_key(experiment.key)
             return self._contents.setdefault(key, _Content(experiment)).experiment
 
+    def bind(self, experiment: Experiment) -> Experiment:
+        """Give an experiment whose space is not known yet its space; return the one stored.
+
+        Raises
+        ------
+        StoreError
+            If there is no such experiment.
+        """
+        with self._lock:
+            content = self._known(experiment.key)
+            if not content.experiment.fingerprint:
+                content.experiment = experiment
+            return content.experiment
+
     def acquire(self, key: str) -> None:
         """Become the experiment's one driver.
 

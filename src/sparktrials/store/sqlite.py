@@ -117,6 +117,29 @@ class SQLiteStore:
 
         return experiment_from(self._session.write(work), self.url)
 
+    def bind(self, experiment: Experiment) -> Experiment:
+        """Give an experiment whose space is not known yet its space; return the one stored.
+
+        Raises
+        ------
+        InvalidTrial
+            If a field cannot be stored.
+        StoreError
+            If there is no such experiment.
+        """
+        key, document = checked_key(experiment.key), encode_experiment(experiment)
+
+        def work(db: sqlite3.Connection) -> Experiment:
+            number = self._known(db, key)
+            query = "SELECT document FROM experiment WHERE id = ?"
+            found = experiment_from(db.execute(query, (number,)).fetchone()[0], self.url)
+            if found.fingerprint:
+                return found
+            db.execute("UPDATE experiment SET document = ? WHERE id = ?", (document, number))
+            return experiment
+
+        return self._session.write(work)
+
     def delete(self, key: str) -> None:
         """Remove an experiment with all its trials and attachments; nothing if it is not there.
 

@@ -52,6 +52,7 @@ class History:
         self._row: dict[int, int] = {}
         self._counts = dict.fromkeys(TrialState, 0)
         self._best: Trial | None = None
+        self._next = 0
         self._allocate(_FIRST_CAPACITY)
         for trial in sorted(trials, key=lambda t: t.id):
             self.put(trial)
@@ -127,6 +128,7 @@ class History:
         self._trials.append(trial)
         self._row[trial.id] = row
         self._ids[row] = trial.id
+        self._next = max(self._next, trial.id + 1)
         return row
 
     def __len__(self) -> int:
@@ -158,7 +160,13 @@ class History:
     @property
     def next_id(self) -> int:
         """The id that the next new trial gets."""
-        return int(self._ids[len(self._trials) - 1]) + 1 if self._trials else 0
+        return self._next
+
+    def reserve(self, n: int) -> range:
+        """Return the next `n` ids, which no other new trial gets."""
+        ids = range(self._next, self._next + n)
+        self._next += n
+        return ids
 
     @property
     def X(self) -> NDArray[np.float64]:  # noqa: N802 - the name of the array in the papers

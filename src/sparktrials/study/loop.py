@@ -139,12 +139,10 @@ class Loop:
     _given: deque[Point] = field(default_factory=deque)
     _again: deque[Trial] = field(default_factory=deque)
     _lost_workers: dict[int, int] = field(default_factory=dict)
-    _next_id: int = 0
 
     def __post_init__(self) -> None:
         """Take up what an earlier driver left in flight."""
         self._given.extend(self.given)
-        self._next_id = self.history.next_id
         for trial in self.history:
             if not trial.state.terminal:
                 self._again.append(trial)
@@ -197,18 +195,16 @@ class Loop:
 
     def admit(self, points: Sequence[Point], now: float, *, given: bool = False) -> list[Change]:
         """Make running trials of points; `now` is wall-clock time."""
-        first = self._next_id
-        self._next_id += len(points)
         changes = []
-        for i, point in enumerate(points):
+        for trial_id, point in zip(self.history.reserve(len(points)), points, strict=True):
             trial = Trial(
-                id=first + i,
+                id=trial_id,
                 state=TrialState.RUNNING,
                 point=point,
                 attempt=1,
                 created=now,
                 started=now,
-                seed=trial_seed(self.seed, first + i),
+                seed=trial_seed(self.seed, trial_id),
                 given=given,
             )
             self.running[trial.id] = trial
@@ -217,7 +213,8 @@ class Loop:
 
     def next_ids(self, n: int) -> range:
         """Return the ids that the next `n` admitted points get."""
-        return range(self._next_id, self._next_id + n)
+        first = self.history.next_id
+        return range(first, first + n)
 
     # ------------------------------------------------------------------ what happened
 
@@ -301,7 +298,16 @@ class Loop:
     # ------------------------------------------------------------------ stopping
 
     def tick(self, now: float) -> None:
-        """Stop when the time is up; `now` is monotonic."""
+        """Take up trials that were put into the history, stop when the time is up.
+
+        `now` is monotonic.
+        """
+        waiting = sum(t.state is TrialState.NEW for t in self._again)
+        if self.history.count(TrialState.NEW) > waiting:  # somebody else's: Trials.insert_trial_docs
+            known = {t.id for t in self._again} | self.running.keys()
+            self._again.extend(
+                t for t in self.history if t.state is TrialState.NEW and t.id not in known
+            )
         if self.stop is None and self.seconds_left(now) <= 0:
             self.stop = Stop(StopReason.TIMEOUT)
 

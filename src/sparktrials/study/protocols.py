@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sparktrials.study.trial import Outcome, Trial
 
 __all__ = [
+    "Builder",
     "Cancelled",
     "Crashed",
     "Dispatcher",
@@ -75,6 +76,13 @@ class Suggester(Protocol):
 # --------------------------------------------------------------------------- dispatch
 
 
+class Builder(Protocol):
+    """Makes of a point what the objective is called with: a `Space`, usually."""
+
+    def build(self, point: Point) -> Any:  # noqa: ANN401 - whatever the user's tree describes
+        """Return the objective's argument."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What a dispatcher needs of a study, once.
@@ -91,13 +99,16 @@ class Task:
         Whether results steer the next points: then few trials are sent ahead.
     trial_timeout
         Seconds for one trial, or None.
+    imports
+        Modules of this package that are imported before the objective is loaded.
     """
 
     objective: Callable[..., Any]
-    space: Space
+    space: Builder
     name: str = "sparktrials"
     adaptive: bool = True
     trial_timeout: float | None = None
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +207,8 @@ class Experiment:
     key
         The experiment's name within the store.
     fingerprint, space
-        The space's fingerprint and its description (``Space.describe``), to be shown.
+        The space's fingerprint and its description (``Space.describe``), to be shown. An empty
+        fingerprint stands for a space that is not known yet: of trials that came as documents.
     seed
         The study's seed: a resumed study continues its streams.
     """
@@ -230,6 +242,9 @@ class Store(Protocol):
 
     def create(self, experiment: Experiment) -> Experiment:
         """Add it unless its key is there; return the one that is stored."""
+
+    def bind(self, experiment: Experiment) -> Experiment:
+        """Give an experiment whose space is not known yet its space; return the one stored."""
 
     def acquire(self, key: str) -> None:
         """Become the experiment's one driver.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sparktrials.study.history import History
     from sparktrials.study.protocols import SuggestContext
 
-__all__ = ["Algorithm", "Configured", "suggester_of"]
+__all__ = ["Algorithm", "Configured", "is_native", "suggester_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +56,30 @@ class Algorithm:
                 raise InvalidArgument(msg)
         return Configured(self, self.settings(**keywords))
 
-    def __call__(self, *args: object, **keywords: object) -> Any:  # noqa: ANN401, ARG002
-        """Refuse Hyperopt's calling convention where it is not available."""
-        msg = (
-            f"{self.name}.suggest is passed to fmin as algo={self.name}.suggest, or with settings "
-            f"as algo=functools.partial({self.name}.suggest, ...); it is not called directly"
-        )
-        raise InvalidArgumentType(msg)
+    def __call__(
+        self,
+        new_ids: Sequence[int],
+        domain: Any = None,  # noqa: ANN401 - compat's
+        trials: Any = None,  # noqa: ANN401
+        seed: int = 0,
+        **keywords: object,
+    ) -> Any:  # noqa: ANN401 - trial documents
+        """Return trial documents, as Hyperopt's algorithms do when users' own call them.
+
+        Raises
+        ------
+        InvalidArgumentType
+            If `domain` is not one that ``fmin`` passes to an algorithm.
+        """
+        if not hasattr(domain, "documents_by"):
+            msg = (
+                f"{self.name}.suggest is passed to fmin as algo={self.name}.suggest, or with "
+                f"settings as algo=functools.partial({self.name}.suggest, ...); called directly it "
+                f"takes (new_ids, domain, trials, seed) with a sparktrials.compat.Domain, got "
+                f"{domain!r}"
+            )
+            raise InvalidArgumentType(msg)
+        return domain.documents_by(self, keywords, new_ids, trials, seed)
 
     def __repr__(self) -> str:
         """Return it as users write it."""
@@ -95,6 +112,20 @@ class Configured:
             msg = f"the space has no parameter, so {self.algorithm!r} has nothing to choose"
             raise EmptySpace(msg)
         return self.algorithm.propose(space, history, n, context, self.settings)
+
+
+def is_native(algo: object) -> bool:
+    """Whether an ``algo`` is an algorithm of this package with members of this package."""
+    while isinstance(algo, functools.partial):
+        members = algo.keywords.get("p_suggest", ())
+        if isinstance(members, (list, tuple)) and not all(
+            is_native(member[1])
+            for member in members
+            if isinstance(member, (list, tuple)) and len(member) == 2  # noqa: PLR2004 - a pair
+        ):
+            return False
+        algo = algo.func
+    return isinstance(algo, (Algorithm, Suggester))
 
 
 def suggester_of(algo: object) -> Suggester:

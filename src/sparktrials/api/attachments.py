@@ -1,0 +1,79 @@
+"""The attachments of one trial: what the objective returned, and what was added to it later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sparktrials.study.protocols import Store
+
+__all__ = ["TrialAttachments", "attachment_name"]
+
+_PREFIX = "ATTACH::"
+
+
+def attachment_name(trial_id: int, name: str) -> str:
+    """Return the name of a trial's attachment among those of all trials, as in Hyperopt."""
+    return f"{_PREFIX}{trial_id}::{name}"
+
+
+class TrialAttachments(MutableMapping[str, Any]):
+    """``name -> content``; what is set here is kept in memory, and in pickles.
+
+    Parameters
+    ----------
+    added
+        Attachments of all trials that were set by hand, see `attachment_name`.
+    stored
+        Names of those that the store has.
+    """
+
+    def __init__(
+        self,
+        trial_id: int,
+        added: MutableMapping[str, Any],
+        stored: Collection[str],
+        store: Store,
+        key: str,
+    ) -> None:
+        self._trial_id = trial_id
+        self._added = added
+        self._stored = stored
+        self._store = store
+        self._key = key
+
+    def _name(self, name: str) -> str:
+        return attachment_name(self._trial_id, name)
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever was attached
+        if self._name(name) in self._added:
+            return self._added[self._name(name)]
+        if name not in self._stored:
+            raise KeyError(name)
+        return self._store.attachment(self._key, self._trial_id, name)
+
+    def __setitem__(self, name: str, content: Any) -> None:  # noqa: ANN401
+        self._added[self._name(name)] = content
+
+    def __delitem__(self, name: str) -> None:
+        if self._name(name) in self._added:
+            del self._added[self._name(name)]
+        elif name in self._stored:
+            msg = f"attachment {name!r} of trial {self._trial_id} came with its result and stays"
+            raise TypeError(msg)
+        else:
+            raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return self._name(str(name)) in self._added or name in self._stored
+
+    def __iter__(self) -> Iterator[str]:
+        prefix = self._name("")
+        own = [n.removeprefix(prefix) for n in self._added if n.startswith(prefix)]
+        return iter(dict.fromkeys([*self._stored, *own]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -1,0 +1,184 @@
+"""One run of a study on some trials: from checked arguments to a history that ended."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.api.early_stop import judge_of
+from sparktrials.api.messages import (
+    say_complete,
+    say_endless,
+    say_resumed,
+    say_stopped,
+    warn_parallelism,
+)
+from sparktrials.progress import observing
+from sparktrials.study.loop import Limits, Loop
+from sparktrials.study.protocols import Task
+from sparktrials.study.runner import Runner
+from sparktrials.study.trial import TrialState
+
+if TYPE_CHECKING:
+    from sparktrials.api.options import FminOptions
+    from sparktrials.api.saving import SaveFile
+    from sparktrials.api.trials import Trials
+    from sparktrials.space import Space
+    from sparktrials.study.protocols import Builder, Suggester
+    from sparktrials.study.trial import Trial
+
+__all__ = ["Work", "execute"]
+
+_COMPAT = "sparktrials.compat"
+_NONE = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a run is about.
+
+    Attributes
+    ----------
+    space
+        Compiled.
+    suggester
+        Proposes points.
+    objective, builder
+        ``objective(builder.build(point))`` is a trial; the builder is the space, usually.
+    given
+        Points of the user's, checked.
+    save
+        The file that the trials are saved to, if any.
+    """
+
+    space: Space
+    suggester: Suggester
+    objective: Callable[..., Any]
+    builder: Builder
+    given: Sequence[Mapping[str, Any]] = ()
+    save: SaveFile | None = None
+
+
+def execute(options: FminOptions, work: Work, trials: Trials) -> None:
+    """Run trials until the options say that it is enough.
+
+    Raises
+    ------
+    BaseException
+        What ended the run early, if it was an error; all that had arrived is kept.
+    """
+    # Documents that were inserted and not refreshed come on top, as in Hyperopt.
+    on_top = len(work.given) + trials.unrefreshed()
+    with trials.running(work.space, options.seed) as (history, seed):
+        # One that was cancelled is still to be evaluated.
+        kept = [t for t in history if t.state is not TrialState.CANCELLED]
+        evaluated = {_key(t.point) for t in kept if t.given}
+        new = [point for point in work.given if _key(point) not in evaluated]
+        target = None
+        if options.max_evals is not None:
+            # Points of this call come on top of max_evals, and new ones are evaluated even where
+            # the experiment has its trials already.
+            target = max(options.max_evals + on_top, len(kept) + len(new) if new else 0)
+        limits = _limits(options, trials, target)
+        done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
+        loop = Loop(history=history, limits=limits, seed=seed, started=time.monotonic(), given=new)
+        loop.judge_best()  # a run that ended by its threshold is not to start a trial when repeated
+        trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
+        by_hand = history.count(TrialState.NEW)  # documents that the user inserted
+        if limits.target is not None and done >= limits.target and not by_hand:
+            trials.settle(loop.abandon(time.time()))
+            say_complete(options, trials, history, limits.target)
+            return
+        dispatcher = trials.dispatcher(options.max_queue_len)
+        try:
+            warn_parallelism(limits.target, work.suggester, dispatcher.slots, done)
+            dispatcher.open(
+                Task(
+                    objective=work.objective,
+                    space=work.builder,
+                    name=f"sparktrials {trials.exp_key}",
+                    adaptive=work.suggester.adaptive,
+                    trial_timeout=trials.trial_timeout,
+                    imports=_imports(),
+                )
+            )
+            ends = (limits.target, limits.timeout, limits.loss_threshold)
+            say_endless(options, limited=any(end is not None for end in ends))
+            say_resumed(options, trials, loop, done)
+            with observing(
+                options.show_progressbar,
+                verbose=options.verbose,
+                done=done,
+                total=limits.target,
+            ) as observer:
+                runner = Runner(
+                    loop=loop,
+                    suggester=work.suggester,
+                    dispatcher=dispatcher,
+                    store=trials.store,
+                    key=trials.exp_key,
+                    observer=observer,
+                    early_stop=_after(options, work.save, trials),
+                    dumps=_dumps(),
+                )
+                stop = runner.run()
+        finally:
+            dispatcher.close()
+            trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
+            if work.save is not None:
+                work.save.write(trials)
+            trials.ended()
+    say_stopped(options, trials, stop)
+
+
+def _after(
+    options: FminOptions, save: SaveFile | None, trials: Trials
+) -> Callable[[Sequence[Trial]], bool] | None:
+    """Return what is done after trials have ended: True stops the run."""
+    judge = judge_of(options.early_stop_fn, trials, trials.history)
+    if save is None:
+        return judge
+
+    def after(news: Sequence[Trial]) -> bool:
+        save.write_now_and_then(trials)
+        return judge is not None and judge(news)
+
+    return after
+
+
+def _imports() -> tuple[str, ...]:
+    """Return the modules that make ``import hyperopt`` in an objective mean the same elsewhere."""
+    alias = sys.modules.get("hyperopt")
+    return ("sparktrials.compat.installed",) if alias is sys.modules.get(_COMPAT, _NONE) else ()
+
+
+def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(point.items()))
+
+
+def _limits(options: FminOptions, trials: Trials, target: int | None) -> Limits:
+    return Limits(
+        target=target,
+        # Of two the one that ends the run first; what the trials were made with holds for every run.
+        timeout=_combined(min, trials.timeout, options.timeout),
+        loss_threshold=_combined(max, trials.loss_threshold, options.loss_threshold),
+        max_retries=trials.max_retries,
+        catch=trials.catch_by_default if options.catch is None else options.catch,
+    )
+
+
+def _combined(choose: Callable[..., float], *values: float | None) -> float | None:
+    there = [value for value in values if value is not None]
+    return choose(there) if there else None
+
+
+def _dumps() -> Callable[[object], bytes]:
+    import cloudpickle  # noqa: PLC0415 - not at import
+
+    dumps: Callable[[object], bytes] = cloudpickle.dumps
+    return dumps
+
+

@@ -1,0 +1,112 @@
+"""Makes ``import hyperopt`` mean this package."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING
+
+from sparktrials.errors import SparkTrialsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+__all__ = ["AliasError", "install", "is_installed"]
+
+_HYPEROPT = "hyperopt"
+_OURS = "sparktrials.compat"
+#: Submodules that stand under Hyperopt's name.
+_MODULES = (
+    "algobase",
+    "anneal",
+    "base",
+    "criteria",
+    "early_stop",
+    "exceptions",
+    "fmin",
+    "graph_viz",
+    "hp",
+    "mix",
+    "plotting",
+    "progress",
+    "pyll",
+    "pyll.base",
+    "pyll.stochastic",
+    "pyll_utils",
+    "rand",
+    "rdists",
+    "spark",
+    "std_out_err_redirect_tqdm",
+    "tpe",
+    "utils",
+)
+
+
+class AliasError(SparkTrialsError, ImportError):
+    """``hyperopt`` cannot be made to mean this package, or lacks a module here."""
+
+
+class _Finder(MetaPathFinder):
+    """Says what is wrong when a module of Hyperopt's is imported that is not here."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Import the module under our name, which says why it is not there."""
+        if not fullname.startswith(f"{_HYPEROPT}.") or not is_installed():
+            return None
+        name = _OURS + fullname.removeprefix(_HYPEROPT)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            msg = f"sparktrials has no {fullname}: docs/compat.md lists what there is"
+            raise ModuleNotFoundError(msg, name=fullname) from None
+        msg = f"{fullname} is {name} here: import that"
+        raise AliasError(msg, name=fullname)
+
+
+def is_installed() -> bool:
+    """Whether ``hyperopt`` means this package in this process."""
+    return sys.modules.get(_HYPEROPT) is sys.modules.get(_OURS, _HYPEROPT)
+
+
+def install(*, replace: bool = False) -> None:
+    """Make ``import hyperopt`` and its submodules mean this package, in this process.
+
+    Parameters
+    ----------
+    replace
+        Whether a real Hyperopt that was imported already is replaced: what names it before keeps it.
+
+    Raises
+    ------
+    AliasError
+        If a real Hyperopt was imported before, and is not to be replaced.
+    """
+    ours = importlib.import_module(_OURS)
+    if is_installed():
+        return
+    theirs = [n for n in sys.modules if n == _HYPEROPT or n.startswith(f"{_HYPEROPT}.")]
+    if theirs and not replace:
+        msg = (
+            "hyperopt was imported before sparktrials.compat.install(): call install() first, at "
+            "the top of the program, or run it by python -m sparktrials.compat program.py"
+        )
+        raise AliasError(msg)
+    for name in theirs:
+        del sys.modules[name]
+    # All at once: a submodule that is imported later would be set on its parent, and
+    # `hyperopt.fmin` is to stay the function.
+    for name in _MODULES:
+        sys.modules[f"{_HYPEROPT}.{name}"] = importlib.import_module(f"{_OURS}.{name}")
+    sys.modules[_HYPEROPT] = ours
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())

@@ -1,0 +1,184 @@
+"""``Ctrl``, and objectives that are called as ``fn(expr, memo, ctrl)``."""
+
+from __future__ import annotations
+
+import logging
+import numbers
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sparktrials.api.documents import JOB_STATE_DONE, document_of
+from sparktrials.api.trials import Trials
+from sparktrials.compat.pyll.base import GarbageCollected, as_apply, dfs
+from sparktrials.dispatch.evaluation import STATUS_OK, current_evaluation
+from sparktrials.errors import InvalidArgument
+from sparktrials.study.trial import Trial, TrialState
+
+if TYPE_CHECKING:
+    from sparktrials.space import Point
+
+__all__ = ["Ctrl", "ExprMemoCtrl", "RawPoint", "memo_of"]
+
+logger = logging.getLogger("hyperopt.base")
+
+
+class Ctrl:
+    """What an objective that is called as ``fn(expr, memo, ctrl)`` can do beside returning.
+
+    Parameters
+    ----------
+    trials
+        The run's trials; new ones if None.
+    current_trial
+        The document of the trial that runs.
+    """
+
+    info = logger.info
+    warn = logger.warning
+    error = logger.error
+    debug = logger.debug
+
+    def __init__(self, trials: Any, current_trial: Any = None) -> None:  # noqa: ANN401 - Hyperopt's
+        self.trials = Trials() if trials is None else trials
+        self.current_trial = current_trial
+
+    def checkpoint(self, r: Any = None) -> None:  # noqa: ANN401 - a result
+        """Note a preliminary result in the trial's document."""
+        if r is not None:
+            self.current_trial["result"] = r
+
+    @property
+    def attachments(self) -> MutableMapping[str, Any]:
+        """The trial's attachments: ``name -> content``, to read and to write."""
+        found: MutableMapping[str, Any] = self.trials.trial_attachments(trial=self.current_trial)
+        return found
+
+    def inject_results(
+        self,
+        specs: Sequence[Any],
+        results: Sequence[Mapping[str, Any]],
+        miscs: Sequence[dict[str, Any]],
+        new_tids: Sequence[int] | None = None,
+    ) -> Any:  # noqa: ANN401 - ids
+        """Insert trials that are done, found on the way; return their ids.
+
+        Raises
+        ------
+        InvalidArgument
+            If no trial runs.
+        """
+        if self.current_trial is None:
+            msg = "inject_results needs a current trial, which the new ones come from"
+            raise InvalidArgument(msg)
+        tids = self.trials.new_trial_ids(len(specs)) if new_tids is None else new_tids
+        sources = [self.current_trial] * len(specs)
+        documents = self.trials.source_trial_docs(tids, specs, results, miscs, sources)
+        for document in documents:
+            document["state"] = JOB_STATE_DONE
+        return self.trials.insert_trial_docs(documents)
+
+
+class _Recorded(MutableMapping[str, Any]):
+    """Attachments that a running trial adds, over those that it has."""
+
+    def __init__(self, below: Mapping[str, Any]) -> None:
+        self.below = below
+        self.new: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        return self.new[name] if name in self.new else self.below[name]
+
+    def __setitem__(self, name: str, content: Any) -> None:  # noqa: ANN401
+        self.new[name] = content
+
+    def __delitem__(self, name: str) -> None:
+        del self.new[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.below, **self.new})
+
+    def __len__(self) -> int:
+        return len({**self.below, **self.new})
+
+
+class _LiveCtrl(Ctrl):
+    """The `Ctrl` of a trial that runs, here or on an executor, where there are no trials."""
+
+    def __init__(self, trials: Trials | None, document: dict[str, Any]) -> None:
+        super().__init__(trials, document)
+        self.recorded = _Recorded({} if trials is None else trials.trial_attachments(document))
+
+    @property
+    def attachments(self) -> MutableMapping[str, Any]:
+        """The trial's attachments: what is added goes with its result."""
+        return self.recorded
+
+
+class RawPoint:
+    """Builds nothing: the objective evaluates the expression by itself."""
+
+    def build(self, point: Point) -> dict[str, Any]:
+        """Return the point."""
+        return dict(point)
+
+
+def memo_of(expr: Any, config: Mapping[str, Any]) -> dict[Any, Any]:  # noqa: ANN401 - an Apply
+    """Return ``node -> value`` for the parameters of an expression.
+
+    Those without a value are `GarbageCollected`: evaluating one is an error.
+    """
+    return {
+        node: config.get(node.arg["label"].obj, GarbageCollected)
+        for node in dfs(expr)
+        if node.name == "hyperopt_param"
+    }
+
+
+class ExprMemoCtrl:
+    """Calls ``fn(expr=..., memo=..., ctrl=...)`` with a point.
+
+    Parameters
+    ----------
+    fn
+        The user's function.
+    expr
+        The space as a graph.
+    trials
+        The run's; left behind when this is sent to an executor.
+    """
+
+    def __init__(self, fn: Callable[..., Any], expr: Any, trials: Trials | None) -> None:  # noqa: ANN401
+        self.fn = fn
+        self.expr = expr
+        self.trials = trials
+
+    @classmethod
+    def of(cls, fn: Callable[..., Any], space: Any, trials: Trials) -> ExprMemoCtrl:  # noqa: ANN401
+        """Return the objective for a space of any kind."""
+        return cls(fn, as_apply(space), trials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"fn": self.fn, "expr": self.expr, "trials": None}
+
+    def __call__(self, point: dict[str, Any]) -> Any:  # noqa: ANN401 - the user's result
+        ctrl = _LiveCtrl(self.trials, self._document(point))
+        returned = self.fn(expr=self.expr, memo=memo_of(self.expr, point), ctrl=ctrl)
+        new = ctrl.recorded.new
+        if not new:
+            return returned
+        if isinstance(returned, (numbers.Real, np.number)):
+            return {"loss": float(returned), "status": STATUS_OK, "attachments": new}
+        if isinstance(returned, Mapping):
+            return {**returned, "attachments": {**new, **returned.get("attachments", {})}}
+        return returned  # whatever it is, it is judged elsewhere
+
+    def _document(self, point: dict[str, Any]) -> dict[str, Any]:
+        here = current_evaluation()
+        number = 0 if here is None else here.trial_id
+        if self.trials is not None:
+            for document in self.trials.documents_of([number]):
+                return document
+        trial = Trial(id=number, state=TrialState.RUNNING, point=point)
+        return document_of(trial, list(point), None)

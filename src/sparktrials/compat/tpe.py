@@ -1,0 +1,19 @@
+"""``hyperopt.tpe``: ``tpe.suggest``, the default algorithm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparktrials.suggest.tpe import suggest as suggest
+
+__all__ = ["suggest"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - scipy is loaded when the algorithm is used
+    if name == "suggest":
+        from sparktrials.suggest.tpe import suggest  # noqa: PLC0415
+
+        return suggest
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
