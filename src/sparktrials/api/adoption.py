@@ -63,7 +63,9 @@ def checked_document(document: Any, exp_key: str | None) -> dict[str, Any]:  # n
     misc = document["misc"]
     missing = [key for key in TRIAL_MISC_KEYS if key not in misc]
     if missing:
-        msg = f"the trial's misc lacks the key {missing[0]!r}; it needs {', '.join(TRIAL_MISC_KEYS)}"
+        msg = (
+            f"the trial's misc lacks the key {missing[0]!r}; it needs {', '.join(TRIAL_MISC_KEYS)}"
+        )
         raise InvalidTrial(msg, missing[0])
     tid = document["tid"]
     if tid != misc["tid"]:

@@ -162,7 +162,7 @@ def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def _limits(options: FminOptions, trials: Trials, target: int | None) -> Limits:
     return Limits(
         target=target,
-        # Of two the one that ends the run first; what the trials were made with holds for every run.
+        # Of two the one that ends the run first.
         timeout=_combined(min, trials.timeout, options.timeout),
         loss_threshold=_combined(max, trials.loss_threshold, options.loss_threshold),
         max_retries=trials.max_retries,
@@ -180,5 +180,3 @@ def _dumps() -> Callable[[object], bytes]:
 
     dumps: Callable[[object], bytes] = cloudpickle.dumps
     return dumps
-
-

@@ -169,7 +169,7 @@ class KeptTrials(TrialsView):
         history = self._history
         if history is None:
             return self._read.get
-        return lambda trial_id: history[trial_id] if trial_id in history else None
+        return history.get
 
     def _take(self, trials: Sequence[Trial]) -> None:
         """Put trials, new or changed, among those in memory."""
@@ -232,18 +232,36 @@ class KeptTrials(TrialsView):
         self,
         trials: Sequence[Trial],
         attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+        experiment: Experiment | None = None,
     ) -> None:
-        """Record trials outside of a run."""
+        """Record trials outside of a run, of an `experiment` that is known or not."""
         if self._store.experiment(self._key) is None:
-            # Which space it is will be known when it is searched.
-            self._store.create(Experiment(key=self._key, fingerprint="", space=(), seed=_seed()))
+            # Which space it is will be known when it is searched, at the latest.
+            if experiment is None:
+                experiment = Experiment(key=self._key, fingerprint="", space=(), seed=_seed())
+            self._store.create(replace(experiment, key=self._key))
         stored = list(trials)
         if self._store.durable:
-            stored = [replace(t, result=split(t.result)[0]) for t in trials]
+            stored = [self._plain(t) for t in trials]
         self._store.append(self._key, stored, attachments)
         self._take(trials)
         if not self._is_running:
             self._position = max(self._position, self._store.read(self._key, self._position)[1])
+
+    def _plain(self, trial: Trial) -> Trial:
+        """Return a trial with those values of its result that a durable store keeps."""
+        plain, objects = split(trial.result)
+        if objects:
+            warnings.warn(
+                f"trial {trial.id}: {', '.join(map(repr, objects))} of its result are not plain "
+                f"data, and not kept in {self._store.url}",
+                stacklevel=4,
+            )
+        return replace(trial, result=plain)
+
+    def experiment(self) -> Experiment | None:
+        """Return what the store says of the experiment, if it is there."""
+        return self._store.experiment(self._key)
 
     def reserve(self, n: int) -> list[int]:
         """Return `n` new trial ids."""

@@ -22,6 +22,7 @@ _FEW_ROUNDS = 4
 
 
 def warn_parallelism(target: int | None, suggester: Suggester, slots: int, done: int) -> None:
+    """Warn that there is little to learn from between rounds of parallel trials."""
     if not suggester.adaptive or target is None or slots < 2:  # noqa: PLR2004 - nothing parallel
         return
     left = target - done
@@ -35,6 +36,7 @@ def warn_parallelism(target: int | None, suggester: Suggester, slots: int, done:
 
 
 def say_complete(options: FminOptions, trials: Trials, history: History, target: int) -> None:
+    """Say that the experiment has its trials already."""
     best = history.best
     done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
     found = (
@@ -51,6 +53,7 @@ def say_complete(options: FminOptions, trials: Trials, history: History, target:
 
 
 def say_endless(options: FminOptions, *, limited: bool) -> None:
+    """Say that nothing ends the run."""
     if not limited and options.early_stop_fn is None:
         show(
             "no max_evals, timeout, loss_threshold or early_stop_fn: this runs until it is stopped",
@@ -59,6 +62,7 @@ def say_endless(options: FminOptions, *, limited: bool) -> None:
 
 
 def say_resumed(options: FminOptions, trials: Trials, loop: Loop, done: int) -> None:
+    """Say that the run goes on from earlier ones."""
     if not trials.store.durable or not (done or loop.interrupted):
         return
     running = (
@@ -74,6 +78,7 @@ def say_resumed(options: FminOptions, trials: Trials, loop: Loop, done: int) -> 
 
 
 def say_stopped(options: FminOptions, trials: Trials, stop: Stop | None) -> None:
+    """Say why the run ended early, and how many trials failed."""
     failed = [t for t in trials.history if t.failure is not None and t.failure.is_error]
     if stop is not None:
         show(f"stopped: {stop.reason}", verbose=options.verbose)

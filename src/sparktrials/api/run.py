@@ -10,13 +10,12 @@ from sparktrials.api.arguments import (
     is_raw,
     raw_objective,
     suggester_for,
-    trials_for,
     tree_of,
+    trials_for,
 )
 from sparktrials.api.execution import Work, execute
 from sparktrials.api.options import FminOptions
-from sparktrials.space import compile_space
-from sparktrials.space import space_eval as evaluated
+from sparktrials.space import compile_space, space_eval as evaluated
 from sparktrials.study.trial import TrialState
 
 __all__ = ["fmin", "space_eval"]
@@ -71,7 +70,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     allow_trials_fmin
         Accepted for Hyperopt's sake.
     pass_expr_memo_ctrl
-        Whether `fn` is called as ``fn(expr, memo, ctrl)``, see ``compat``; None: if it is marked so.
+        Whether `fn` is called as ``fn(expr, memo, ctrl)``; None: if it is marked so.
     catch_eval_exceptions
         Whether an objective may raise without ending the run: True, False, or None for what the
         trials do by default (`Trials` end, `SparkTrials` go on).

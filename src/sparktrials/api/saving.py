@@ -59,7 +59,7 @@ def load_trials(path: str | os.PathLike[str]) -> Trials:
         msg = f"{os.fspath(path)} cannot be read: {error}"
         raise StoreUnavailable(msg) from error
     try:
-        found = _Unpickler(io.BytesIO(content)).load()  # noqa: S301 - the user named this file
+        found = _Unpickler(io.BytesIO(content)).load()
     except Exception as error:
         msg = (
             f"{os.fspath(path)} does not load as trials ({type(error).__name__}: {error}); "
@@ -116,12 +116,8 @@ class SaveFile:
             return
         saved = self.load()
         if not trials.history:
-            trials.take_documents(saved._dynamic_trials)  # noqa: SLF001 - ours
-            for trial in saved.history:
-                for name in trial.attachments:
-                    content = saved.store.attachment(saved.exp_key, trial.id, name)
-                    trials.trial_attachments(trial.id)[name] = content
-            trials.attachments.update(saved.attachments)
+            if saved.history:
+                trials.adopt(saved)
             return
         here = {t.id: t.point for t in trials.history}
         lost = [t.id for t in saved.history if dict(here.get(t.id, {})) != dict(t.point)]
@@ -166,9 +162,7 @@ class SaveFile:
             raise StoreError(msg) from error
         temporary = None
         try:
-            handle, temporary = tempfile.mkstemp(
-                prefix=f".{self.path.name}.", dir=self.path.parent or "."
-            )
+            handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.documents import document_of
-from sparktrials.study.trial import Trial
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from sparktrials.study.trial import Trial
 
 __all__ = ["DocumentList", "Shelf"]
 
@@ -133,7 +137,7 @@ class DocumentList(list[dict[str, Any]]):
         self._insert(new)
         super().extend(new)
 
-    def __iadd__(self, documents: Iterable[dict[str, Any]]) -> DocumentList:  # type: ignore[misc,override]
+    def __iadd__(self, documents: Iterable[dict[str, Any]]) -> Self:  # type: ignore[override,misc]
         self.extend(documents)
         return self
 
@@ -144,9 +148,7 @@ class DocumentList(list[dict[str, Any]]):
         )
         raise NotImplementedError(msg)
 
-    insert = remove = pop = clear = __delitem__ = __setitem__ = _refuse  # type: ignore[assignment]
+    insert = remove = pop = clear = __delitem__ = __setitem__ = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)
-
-

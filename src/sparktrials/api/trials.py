@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import checked_document, renumbered, trial_of
@@ -231,11 +232,26 @@ class Trials(KeptTrials):
     def take_documents(
         self, documents: Iterable[dict[str, Any]], refreshed: Iterable[int] | None = None
     ) -> None:
-        """Insert documents of another history; `refreshed` are those that it knows of, all if None."""
+        """Insert documents of another history, `refreshed` being those that it knows of."""
         inserted = self._insert_trial_docs(documents)
         self.refresh()
         if refreshed is not None:
             self._unrefreshed = frozenset(inserted) - set(refreshed)
+
+    def adopt(self, source: Trials) -> None:
+        """Take over the trials of another history, attachments included; this one is empty."""
+        attachments: dict[int, dict[str, bytes]] = {}
+        for trial in source.history:
+            names = source.trial_attachments(trial.id)
+            attachments[trial.id] = {n: c for n in names if isinstance(c := names[n], bytes)}
+        # Their points were not drawn by a run over the space that this history will be bound to.
+        trials = [replace(t, given=True) for t in source.history]
+        self._put(trials, attachments, source.experiment())
+        for document in source._shelf.by_hand():
+            own = self._known()(document["tid"])
+            if own is not None:
+                self._shelf.hold({**document, "exp_key": self._exp_key}, own)
+        self.attachments.update(source.attachments)
 
     def documents_of(self, ids: Iterable[int]) -> list[dict[str, Any]]:
         """Return the documents of the trials of `ids` that there are."""
@@ -257,7 +273,7 @@ class Trials(KeptTrials):
         """Return where trials run; ``fmin`` closes it."""
         return InlineDispatcher(max_queue_len)
 
-    def fmin(
+    def fmin(  # noqa: PLR0917 - Hyperopt's signature
         self,
         fn: Callable[..., Any],
         space: Any,  # noqa: ANN401 - any tree

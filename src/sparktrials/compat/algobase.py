@@ -117,7 +117,10 @@ class ExprEvaluator:
         if index not in memo:
             return [index]
         chosen = np.asarray(memo[index])
-        if chosen.size != 1 or not 0 <= int(chosen.item()) == chosen.item() < len(node.pos_args) - 1:
+        if (
+            chosen.size != 1
+            or not 0 <= int(chosen.item()) == chosen.item() < len(node.pos_args) - 1
+        ):
             msg = f"a switch over {len(node.pos_args) - 1} options got the index {memo[index]!r}"
             raise InvalidArgumentType(msg)
         option = node.pos_args[int(chosen.item()) + 1]

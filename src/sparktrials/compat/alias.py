@@ -84,7 +84,7 @@ def install(*, replace: bool = False) -> None:
     Parameters
     ----------
     replace
-        Whether a real Hyperopt that was imported already is replaced: what names it before keeps it.
+        Whether a real Hyperopt that was imported already is replaced, but where it is named.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from sparktrials.compat.base import miscs_to_idxs_vals
 
 if TYPE_CHECKING:
     from sparktrials.compat.domain import Domain
-    from sparktrials.suggest.anneal import suggest as suggest
+    from sparktrials.suggest.anneal import suggest
 
 __all__ = ["suggest", "suggest_batch"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -91,7 +91,7 @@ TRIAL_KEYS = list(_TRIAL_KEYS)
 TRIAL_MISC_KEYS = list(_MISC_KEYS)
 
 
-def SONify(arg: Any, memo: Any = None) -> Any:  # noqa: ANN401, ARG001, N802 - Hyperopt's name
+def SONify(arg: Any, memo: Any = None) -> Any:  # noqa: ANN401, ARG001, N802, PLR0911 - Hyperopt's name
     """Return a value with numpy's scalars and arrays as plain numbers and lists.
 
     Raises
@@ -109,7 +109,7 @@ def SONify(arg: Any, memo: Any = None) -> Any:  # noqa: ANN401, ARG001, N802 - H
         return type(arg)([SONify(item) for item in arg])
     if isinstance(arg, Mapping):
         return {SONify(key): SONify(value) for key, value in arg.items()}
-    if isinstance(arg, (str, bytes, float, int, datetime.datetime)) or arg is None:
+    if isinstance(arg, (str, bytes, float, int, dt.datetime)) or arg is None:
         return arg
     if type(arg).__name__ == "ObjectId":
         return arg

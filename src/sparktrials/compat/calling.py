@@ -1,4 +1,4 @@
-"""Hyperopt's calling convention for algorithms: ``(new_ids, domain, trials, seed) -> documents``."""
+"""How Hyperopt calls algorithms: ``(new_ids, domain, trials, seed) -> documents``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["documents_by", "documents_of"]
 
 
-def documents_by(
+def documents_by(  # noqa: PLR0917 - as Hyperopt calls
     domain: Any,  # noqa: ANN401 - a Domain
     algorithm: Algorithm,
     settings: Mapping[str, Any],
@@ -67,7 +67,9 @@ def documents_of(
     ]
     tids = [misc["tid"] for misc in miscs]
     results = [domain.new_result() for _ in miscs]
-    documents: list[dict[str, Any]] = trials.new_trial_docs(tids, [None] * len(tids), results, miscs)
+    documents: list[dict[str, Any]] = trials.new_trial_docs(
+        tids, [None] * len(tids), results, miscs
+    )
     return documents
 
 

@@ -163,6 +163,7 @@ class ExprMemoCtrl:
         return {"fn": self.fn, "expr": self.expr, "trials": None}
 
     def __call__(self, point: dict[str, Any]) -> Any:  # noqa: ANN401 - the user's result
+        """Evaluate a point."""
         ctrl = _LiveCtrl(self.trials, self._document(point))
         returned = self.fn(expr=self.expr, memo=memo_of(self.expr, point), ctrl=ctrl)
         new = ctrl.recorded.new

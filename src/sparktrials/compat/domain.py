@@ -59,7 +59,7 @@ class Domain:
     rec_eval_print_node_on_error = False
     pyll_ctrl = as_apply(Ctrl)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - Hyperopt's signature
         self,
         fn: Callable[..., Any],
         expr: Any,  # noqa: ANN401 - any tree
@@ -219,5 +219,3 @@ def _working_in(directory: str | None) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-

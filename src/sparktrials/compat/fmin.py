@@ -81,7 +81,7 @@ def fmin_pass_expr_memo_ctrl(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def partial(fn: Callable[..., Any], **kwargs: Any) -> functools.partial[Any]:  # noqa: ANN401
-    """Return ``functools.partial(fn, **kwargs)`` that keeps the mark of `fmin_pass_expr_memo_ctrl`."""
+    """Return ``functools.partial(fn, **kwargs)``; `fmin_pass_expr_memo_ctrl`'s mark stays."""
     found = functools.partial(fn, **kwargs)
     if hasattr(fn, "fmin_pass_expr_memo_ctrl"):
         found.fmin_pass_expr_memo_ctrl = fn.fmin_pass_expr_memo_ctrl  # type: ignore[attr-defined]
@@ -154,7 +154,7 @@ class FMinIter:
 
     # ------------------------------------------------------------------ evaluating
 
-    def serial_evaluate(self, N: int = -1) -> None:  # noqa: N803 - Hyperopt's name
+    def serial_evaluate(self, N: int = -1) -> None:
         """Evaluate the new trials, `N` at most if it is positive, one after the other."""
         for document in list(self.trials._dynamic_trials):  # noqa: SLF001 - Hyperopt's public secret
             if document["state"] != JOB_STATE_NEW:
@@ -183,7 +183,7 @@ class FMinIter:
             document["refresh_time"] = coarse_utcnow()
             document["state"] = JOB_STATE_DONE
 
-    def run(self, N: int, block_until_done: bool = True) -> None:  # noqa: FBT001, FBT002, N803
+    def run(self, N: int, block_until_done: bool = True) -> None:  # noqa: FBT001, FBT002
         """Evaluate the trials that are new, and then `N` more that the algorithm suggests."""
         self.trials.refresh()
         left = None if self.timeout is None else self.start_time + self.timeout - time.monotonic()

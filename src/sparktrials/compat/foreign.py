@@ -91,9 +91,7 @@ class ForeignAlgorithm:
         points = [space.checked(_point_of(d), name="algo's document") for d in documents]
         # Where it took ids for itself, the trials come after them.
         for tid, document in enumerate(documents, start=history.next_id):
-            self.trials.expect(
-                document if document["tid"] == tid else renumbered(document, tid)
-            )
+            self.trials.expect(document if document["tid"] == tid else renumbered(document, tid))
         return list(points)
 
 

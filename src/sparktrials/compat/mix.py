@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparktrials.suggest.mix import suggest as suggest
+    from sparktrials.suggest.mix import suggest
 
 __all__ = ["suggest"]
 

@@ -14,6 +14,7 @@ from sparktrials.compat.pyll.conditions import EQ, Cond, expr_to_config
 from sparktrials.compat.pyll.graph import Apply, Literal, scope
 from sparktrials.compat.pyll.operations import hyperopt_param
 from sparktrials.errors import InvalidArgumentType, InvalidBounds, InvalidLabel
+from sparktrials.space.distributions import as_float
 from sparktrials.space.nodes import Draw, Switch
 
 __all__ = [
@@ -61,9 +62,11 @@ def validate_distribution_range(f: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(label: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         low = _plain(args[0] if args else kwargs.get("low"))
         high = _plain(args[1] if len(args) > 1 else kwargs.get("high"))
-        known = not any(b is None or isinstance(b, Apply) for b in (low, high))
-        if known and not low < high:
-            msg = f"low should be less than high: {low} is not smaller than {high}"
+        lower, upper = as_float(low), as_float(high)
+        if lower is not None and upper is not None and not lower < upper:
+            msg = (
+                f"{_plain(label)!r}: low should be less than high: {low} is not smaller than {high}"
+            )
             raise InvalidBounds(msg)
         return f(label, *args, **kwargs)
 
@@ -111,6 +114,7 @@ def hp_choice(label: str, options: Iterable[Any]) -> Apply:
 def hp_pchoice(label: str, p_options: Iterable[tuple[float, Any]]) -> Apply:
     """One of the options of ``(probability, option)`` pairs."""
     listed = _listed(label, "p_options", p_options)
+    outline: Any = listed
     if isinstance(listed, list):
         listed = [_listed(label, "p_options", pair) for pair in listed]
         outline = [
@@ -119,8 +123,6 @@ def hp_pchoice(label: str, p_options: Iterable[tuple[float, Any]]) -> Apply:
             else pair
             for pair in listed
         ]
-    else:
-        outline = listed
     node = native.pchoice(_plain(label), outline)
     p = tuple(pair[0] for pair in listed)
     if abs(sum(map(_plain, p)) - 1) > _ROUNDING:
@@ -159,7 +161,7 @@ def _number(name: str, doc: str) -> Callable[..., Apply]:
 
     make.__name__ = make.__qualname__ = f"hp_{name}"
     make.__doc__ = doc
-    return make
+    return validate_distribution_range(make) if "uniform" in name else make
 
 
 hp_uniform = _number("uniform", "A float, uniform on ``[low, high]``.")

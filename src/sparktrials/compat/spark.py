@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sparktrials.study.loop import StopReason
 
 if TYPE_CHECKING:
-    from sparktrials.api.spark_trials import SparkTrials as SparkTrials
+    from sparktrials.api.spark_trials import SparkTrials
 
 __all__ = [
     "FMIN_CANCELLED_REASON_EARLY_STOPPING",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparktrials.suggest.tpe import suggest as suggest
+    from sparktrials.suggest.tpe import suggest
 
 __all__ = ["suggest"]
 

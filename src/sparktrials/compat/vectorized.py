@@ -50,8 +50,9 @@ class Vectorized:
         place = {k: i for i, k in enumerate(deciders)}
         terms = [[(place[k], branch) for k, branch in term] for term in condition]
         columns = [node for label in labels for node in (self._idxs[label], self._vals[label])]
-        expression = scope.sparktrials_active_ids(s_new_ids, Literal(terms), *columns)
-        return expression  # type: ignore[no-any-return]  # what scope makes is an Apply
+        return scope.sparktrials_active_ids(  # type: ignore[no-any-return]  # it is an Apply
+            s_new_ids, Literal(terms), *columns
+        )
 
     def idxs_by_label(self) -> dict[str, Apply]:
         """Return ``label -> expression of trial ids``."""

@@ -140,6 +140,11 @@ class History:
     def __getitem__(self, trial_id: int) -> Trial:
         return self._trials[self._row[trial_id]]
 
+    def get(self, trial_id: int) -> Trial | None:
+        """Return the trial of an id, or None."""
+        row = self._row.get(trial_id)
+        return None if row is None else self._trials[row]
+
     def __contains__(self, trial_id: object) -> bool:
         return trial_id in self._row
 

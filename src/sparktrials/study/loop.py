@@ -303,7 +303,9 @@ class Loop:
         `now` is monotonic.
         """
         waiting = sum(t.state is TrialState.NEW for t in self._again)
-        if self.history.count(TrialState.NEW) > waiting:  # somebody else's: Trials.insert_trial_docs
+        if (
+            self.history.count(TrialState.NEW) > waiting
+        ):  # somebody else's: Trials.insert_trial_docs
             known = {t.id for t in self._again} | self.running.keys()
             self._again.extend(
                 t for t in self.history if t.state is TrialState.NEW and t.id not in known

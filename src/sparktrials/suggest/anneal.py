@@ -42,6 +42,9 @@ __all__ = ["Settings", "suggest"]
 MAX_RETRIES = 32
 #: Prior draws that are looked through after that.
 N_FRESH = 256
+#: Share of the points that keep to the middle of their grid cells, so that grids are left alone by
+#: neighbourhoods narrower than a step, and the other parameters can be looked at closely.
+STAY = 0.75
 #: Uniform numbers strictly inside (0, 1): the normal quantile of 0 is infinite.
 _LEAST, _MOST = 2.0**-54, 1 - 2.0**-53
 
@@ -159,6 +162,8 @@ class _Neighbourhoods:
     def draw(self, rng: np.random.Generator, widening: float = 1.0) -> NDArray[np.float64]:
         """Return a latent row (d,), from neighbourhoods that are `widening` times as wide."""
         U = rng.random((3, len(self._codec)))
+        if rng.random() < STAY:
+            U[2] = 0.5
         row = self._settled(self._codec.from_unit(U[:1]))
         part = np.minimum(self._part * widening, 1.0)
         origins: list[int] = []
@@ -206,7 +211,8 @@ class _Neighbourhoods:
         part : (d,)
             At most 1, which is the whole prior.
         U : (2, d)
-            Uniform.
+            Where in the neighbourhood, uniform; and where in its cell a value on a grid is taken
+            to be.
         """
         codec = self._codec
         centre = self._within_cell(origin, U[1])
@@ -226,9 +232,9 @@ class _Neighbourhoods:
     def _within_cell(
         self, origin: NDArray[np.float64], u: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return `origin` (d,), the coordinates of grids drawn anew from all that give its value.
+        """Return `origin` (d,), the coordinates of grids at parts `u` of the cell of its value.
 
-        So a neighbourhood that is narrower than a step leaves the value now and then.
+        Off the middle, even a neighbourhood that is narrower than a step can leave the value.
         """
         codec = self._codec
         k = np.flatnonzero((codec.step > 0) & ~self._nominal & ~np.isnan(origin))

@@ -27,7 +27,7 @@ SPACE = compile_space(hp.uniform("x", 0, 1))
 def run(objective, xs=(0.5,), *, attempt=0, payload=None, **settings):
     """Run a pack, and return its report with the outcomes loaded."""
     if payload is None:
-        payload = pickle.dumps((cloudpickle.dumps(objective), cloudpickle.dumps(SPACE)))
+        payload = pickle.dumps(((), cloudpickle.dumps(objective), cloudpickle.dumps(SPACE)))
     pack = Pack(
         study=f"study {id(objective)} {time.monotonic()}",
         trials=tuple((i, 1, {"x": x}) for i, x in enumerate(xs)),
@@ -94,7 +94,7 @@ def test_a_task_that_spark_starts_again_runs_nothing():
 
 
 def test_an_objective_that_does_not_load_is_a_complaint():
-    payload = pickle.dumps((b"cnosuchmodule\nname\n.", b"x"))
+    payload = pickle.dumps(((), b"cnosuchmodule\nname\n.", b"x"))
     report, outcomes = run(None, payload=payload)
     assert outcomes == []
     assert report.complaint.type == "ModuleNotFoundError"
@@ -109,7 +109,7 @@ class ExitsOnLoading:
 
 
 def test_whatever_loading_raises_is_a_complaint():
-    payload = pickle.dumps((cloudpickle.dumps(ExitsOnLoading()), b"x"))
+    payload = pickle.dumps(((), cloudpickle.dumps(ExitsOnLoading()), b"x"))
     report, _ = run(None, payload=payload)
     assert report.complaint.type == "SystemExit"
 

@@ -1,4 +1,4 @@
-"""The parameters of an expression and the conditions that they stand under, as Hyperopt has them."""
+"""The parameters of an expression, and the conditions that they stand under."""
 
 from __future__ import annotations
 

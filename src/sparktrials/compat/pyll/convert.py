@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ _MAY_RETURN_GRAPHS = frozenset(
         "copy_call_method_pure",
     }
 )
+#: Those that make expressions themselves, and so must stay with the package that they are from.
+_MAKE_GRAPHS = frozenset({"callpipe1", "partial"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +185,27 @@ class _Conversion:
             if all(_is(user, "hyperopt_param") for user in self.users.get(id(thing), [None])):
                 return Constant(None)  # `_draw` reads its arguments
             msg = (
-                f"the space draws from {name} without a label; write hp.{name}(label, ...), so that "
-                "the parameter has a name"
+                f"the space draws from {name} without a label; write hp.{name}(label, ...), so "
+                "that the parameter has a name"
             )
             raise BadSearchSpace(msg)
+        return self._computed(thing, positional, named)
+
+    @staticmethod
+    def _computed(
+        thing: Any,  # noqa: ANN401 - an Apply
+        positional: list[Node],
+        named: dict[str, Node],
+    ) -> Node:
+        name: str = thing.name
         if name == "switch":
             return native.switch(*positional)
         if name == "pos_args":
             return as_node(positional)
         if name == "dict" and not positional:
             return as_node(named)
-        if name in {"int", "float"} and len(parts) == 1 and _yields(parts[0]) == name:
-            return parts[0]
+        if name in {"int", "float"} and len(positional) == 1 and _yields(positional[0]) == name:
+            return positional[0]
         return Call(_function(thing), tuple(positional), tuple(named.items()))
 
     def _draws(self, thing: Any) -> bool:  # noqa: ANN401
@@ -213,7 +225,9 @@ class _Conversion:
                 "expression in both places to share it"
             )
             raise DuplicateLabel(msg)
-        given = dict(thing.named_args).get("obj", thing.pos_args[-1] if thing.pos_args else None)
+        given: Any = next((a for k, a in thing.named_args if k == "obj"), None)
+        if given is None:
+            given = thing.pos_args[-1]
         if given.name not in DISTRIBUTIONS:
             known = ", ".join(DISTRIBUTIONS)
             msg = (
@@ -345,7 +359,7 @@ def _function(thing: Any) -> Callable[..., Any]:  # noqa: ANN401 - an Apply
         theirs = operations_of(thing).get(name)
         module = getattr(theirs, "__module__", None) or ""
         # Its own operations are ours, too, so that executors need no Hyperopt.
-        if found is None or not module.startswith("hyperopt."):
+        if found is None or name in _MAKE_GRAPHS or not module.startswith("hyperopt."):
             found = theirs
     if found is None:
         msg = (
@@ -353,9 +367,13 @@ def _function(thing: Any) -> Callable[..., Any]:  # noqa: ANN401 - an Apply
             "@scope.define before the search"
         )
         raise BadSearchSpace(msg)
-    module = getattr(found, "__module__", None) or ""
-    if name not in _MAY_RETURN_GRAPHS and (
-        module.startswith("sparktrials.") or module in {"builtins", "_operator"}
+    return found if _is_plain(name, found) else Operation(name, found)
+
+
+def _is_plain(name: str, function: Callable[..., Any]) -> bool:
+    """Whether an operation is one from the start and returns values, never expressions."""
+    if name in _MAY_RETURN_GRAPHS or not isinstance(
+        function, (FunctionType, BuiltinFunctionType, type)
     ):
-        return found
-    return Operation(name, found)
+        return False  # a Lambda, for one
+    return function.__module__.partition(".")[0] in {"sparktrials", "builtins", "_operator"}

@@ -22,14 +22,14 @@ _LATER = ("rng", "size")
 
 
 def _uniform(log: bool) -> Callable[..., Distribution]:  # noqa: FBT001
-    def make(label: str, **a: object) -> Distribution:
+    def make(label: str, **a: Any) -> Distribution:  # noqa: ANN401
         return Uniform.checked(label, a.pop("low"), a.pop("high"), log=log, **a)
 
     return make
 
 
 def _normal(log: bool) -> Callable[..., Distribution]:  # noqa: FBT001
-    def make(label: str, **a: object) -> Distribution:
+    def make(label: str, **a: Any) -> Distribution:  # noqa: ANN401
         return Normal.checked(label, a.pop("mu"), a.pop("sigma"), log=log, **a)
 
     return make

@@ -24,9 +24,9 @@ class GarbageCollected:
     """Stands for a value that nothing needs any longer."""
 
 
-def rec_eval(
+def rec_eval(  # noqa: PLR0917 - Hyperopt's order
     expr: object,
-    deepcopy_inputs: bool = False,  # noqa: FBT001, FBT002 - Hyperopt's order
+    deepcopy_inputs: bool = False,  # noqa: FBT001, FBT002
     memo: Mapping[Apply, Any] | None = None,
     max_program_len: int | None = None,
     memo_gc: bool = True,  # noqa: FBT001, FBT002

@@ -76,13 +76,13 @@ class Apply(Operators):
         Arguments of ``scope.define_if_new`` for the process where the expression is unpickled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - Hyperopt's order
         self,
         name: str,
         pos_args: Iterable[Apply],
         named_args: Iterable[Sequence[Any]],
         o_len: int | None = None,
-        pure: bool = False,  # noqa: FBT001, FBT002 - Hyperopt's order
+        pure: bool = False,  # noqa: FBT001, FBT002
         define_params: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
@@ -93,7 +93,7 @@ class Apply(Operators):
         self.define_params = define_params
         for arg in self.inputs():
             if not isinstance(arg, Apply):
-                msg = f"an argument of {name!r} is no expression: {arg!r}; use as_apply"
+                msg = f"an argument of {name!r} is no expression: {arg!r}"  # type: ignore[unreachable]
                 raise InvalidArgumentType(msg)
         for keyword, _ in self.named_args:
             if not isinstance(keyword, str):

@@ -55,7 +55,7 @@ p0, p1, p2, p3, p4 = (Literal(UndefinedValue) for _ in range(5))
 
 
 class _PartialSymbolTableEntry(SymbolTableEntry):
-    """An operation that lacks its last argument. It is in no table, so making it leaves no trace."""
+    """An operation that lacks its last argument. It is in no table."""
 
     def __init__(self, name: str, body: Lambda) -> None:
         super().__init__(scope, name, None, False)  # noqa: FBT003
@@ -82,7 +82,7 @@ def partial(name: Any, *args: object, **kwargs: object) -> SymbolTableEntry:  # 
 def call(
     fn: Callable[..., Any],
     args: Iterable[Any] = (),
-    kwargs: Mapping[str, Any] = {},  # noqa: B006 - only read
+    kwargs: Mapping[str, Any] = {},
 ) -> Any:  # noqa: ANN401
     """``fn(*args, **kwargs)``: what calling an expression means."""
     return fn(*args, **kwargs)

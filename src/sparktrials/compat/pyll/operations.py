@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -207,7 +207,7 @@ def _kwswitch(kw: object, **kwargs: object) -> Apply:
     return found
 
 
-scope.kwswitch = _kwswitch
+scope.kwswitch = _kwswitch  # type: ignore[attr-defined]
 
 
 @scope.define_pure

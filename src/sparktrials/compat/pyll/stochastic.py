@@ -182,8 +182,8 @@ def one_of(*args: object) -> Apply:
     return found
 
 
-scope.choice = choice
-scope.one_of = one_of
+scope.choice = choice  # type: ignore[attr-defined]
+scope.one_of = one_of  # type: ignore[attr-defined]
 
 
 def recursive_set_rng_kwarg(expr: Apply, rng: Any = None) -> Apply:  # noqa: ANN401

@@ -82,7 +82,7 @@ class Symbols:
         self._definitions: dict[str, Definition] = {}
         for name in self._INITIAL:
             if name != "map":
-                setattr(self, name, SymbolTableEntry(self, name, None, True))
+                setattr(self, name, SymbolTableEntry(self, name, None, pure=True))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - entries, and functions that users set
         msg = (
