@@ -172,9 +172,11 @@ def _with_result(trial: Trial, result: dict[str, Any]) -> Trial:
 def _error_of(misc: Mapping[str, Any]) -> Failure:
     error = misc.get("error") or ("Error", "")
     pair = [str(part) for part in error] if isinstance(error, (tuple, list)) else [str(error)]
+    # Hyperopt writes str(type(error)).
+    name = pair[0].removeprefix("<class '").removesuffix("'>")
     return Failure(
         kind=FailureKind.RAISED,
-        type=pair[0] or "Error",
+        type=name or "Error",
         message=pair[1] if len(pair) > 1 else "",
         traceback=str(misc.get("traceback", "")),
     )

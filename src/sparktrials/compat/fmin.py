@@ -196,7 +196,7 @@ class FMinIter:
         objective, builder = self._objective()
         execute(
             FminOptions.checked(
-                fn=self.domain.fn,
+                fn=objective,
                 max_evals=None if target >= sys.maxsize else target,
                 timeout=left,
                 loss_threshold=self.loss_threshold,

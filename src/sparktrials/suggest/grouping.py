@@ -125,7 +125,7 @@ class Group:
         on_grid = np.abs(k) < _EXACT
         V = np.where(on_grid, np.where(on_grid, k, 0) * step, V)
         # The codec's own coordinate of a value that was rounded to 0.
-        zero = np.where(self.axes.bounded[fine], -np.inf, _log(step / 4))[log]
+        zero = _log(step / 4)[log]
         V[:, log] = np.where(V[:, log] > 0, _log(V[:, log]), zero)
         S = S.copy()
         reach = self._reach[fine]

@@ -69,14 +69,15 @@ class Model:
         good
             How many of n trials are good ones.
         prior_weight
-            Of the prior, where a trial has 1.
+            Of the prior, where a trial has 1; among the good ones see `_exploring`.
         """
         n = len(X)
         order = np.argsort(losses, kind="stable")  # NaN, that is failed, last
         n_good = min(good(n), n - int(np.isnan(losses).sum()))
         picks, weights = _thinned(order[n_good:])
         floor = 1 / min(FINEST, 2 + GOOD_FLOOR_SHARE * n)
-        best, h = _mixture(group, X[order[:n_good]], _rank_weights(n_good), floor, prior_weight)
+        weight = prior_weight * _exploring(group, n_good)
+        best, h = _mixture(group, X[order[:n_good]], _rank_weights(n_good), floor, weight)
         floor = 1 / min(FINEST, 2 + n - n_good)
         rest, _ = _mixture(group, X[picks], weights, floor, prior_weight)
         return cls(best, rest, h)
@@ -136,6 +137,16 @@ def _mixture(
     h = parzen.neighbour_bandwidths(x, floor) if len(x) else x
     mixture = parzen.mixture_of(group.axes, S, C, h, weights=weights, prior_weight=prior_weight)
     return mixture, h
+
+
+def _exploring(group: Group, n_good: int) -> float:
+    """Return by how much the prior's weight grows among the good trials.
+
+    In one dimension it counts as much as all of them together: a few draws from the prior cover a
+    line, and find a narrow optimum that lies apart. In many dimensions they find nothing. Grids
+    alone need none: their points are not tried twice.
+    """
+    return float(max(n_good, 1) ** (len(group) ** -2.0)) if len(group.smooth) else 1.0
 
 
 def _rank_weights(n: int) -> NDArray[np.float64]:

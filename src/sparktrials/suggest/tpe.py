@@ -69,7 +69,8 @@ class Settings:
         A number: the ``ceil(gamma * sqrt(n))`` best trials, 25 at most, are the good ones, as in
         Hyperopt. None: the ``ceil(0.15 n)`` best, 25 at most.
     prior_weight
-        Weight of the prior in the densities, relative to that of a trial.
+        Weight of the prior in the densities, relative to that of a trial; among the good trials
+        it counts for more where few parameters are active together.
     verbose
         Accepted for Hyperopt's sake, without effect.
 

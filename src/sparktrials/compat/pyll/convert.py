@@ -18,6 +18,7 @@ from sparktrials.compat.pyll.evaluation import rec_eval
 from sparktrials.compat.pyll.foreign import evaluated, is_foreign, operations_of, stochastic_of
 from sparktrials.compat.pyll.graph import Apply, graph_of, scope
 from sparktrials.compat.pyll.stochastic import implicit_stochastic_symbols
+from sparktrials.compat.pyll.translation import written
 from sparktrials.errors import BadSearchSpace, DuplicateLabel, InvalidLabel
 from sparktrials.space.compile import compile_space
 from sparktrials.space.distributions import Categorical, Distribution, Integer, Normal, Uniform
@@ -128,7 +129,9 @@ class _Conversion:
         self.options: dict[int, int] = {}
         self.parts: dict[int, list[Any]] = {}
         self.made: dict[int, Node] = {}
-        self.labels: dict[str, int] = {}
+        self.labels: dict[str, Draw] = {}
+        #: Parameters that are read through float() and then int() only: uniformint is written so.
+        self.whole: set[int] = set()
         for thing in self._ordered(root):
             self.made[id(thing)] = self._one(thing)
         self.result = self.made[id(root)]
@@ -191,8 +194,8 @@ class _Conversion:
             raise BadSearchSpace(msg)
         return self._computed(thing, positional, named)
 
-    @staticmethod
     def _computed(
+        self,
         thing: Any,  # noqa: ANN401 - an Apply
         positional: list[Node],
         named: dict[str, Node],
@@ -204,8 +207,10 @@ class _Conversion:
             return as_node(positional)
         if name == "dict" and not positional:
             return as_node(named)
-        if name in {"int", "float"} and len(positional) == 1 and _yields(positional[0]) == name:
-            return positional[0]
+        if name in {"int", "float"} and len(positional) == 1:
+            (part,) = positional
+            if _yields(part) == name or id(thing.pos_args[0]) in self.whole:
+                return part
         return Call(_function(thing), tuple(positional), tuple(named.items()))
 
     def _draws(self, thing: Any) -> bool:  # noqa: ANN401
@@ -219,12 +224,6 @@ class _Conversion:
             msg = f"hyperopt_param takes a label and a distribution, got {sorted(arguments)}"
             raise BadSearchSpace(msg)
         label = _label(arguments["label"])
-        if self.labels.setdefault(label, id(thing)) != id(thing):
-            msg = (
-                f"the label {label!r} names two parameters; give each its own label, or use one "
-                "expression in both places to share it"
-            )
-            raise DuplicateLabel(msg)
         given: Any = next((a for k, a in thing.named_args if k == "obj"), None)
         if given is None:
             given = thing.pos_args[-1]
@@ -240,7 +239,21 @@ class _Conversion:
         n = len(given.pos_args)
         keywords = dict(zip((k for k, _ in given.named_args), values[n:], strict=True))
         d = distribution_of(label, given.name, values[:n], keywords)
-        return Draw(label, self._as_used(thing, d))
+        draw = Draw(label, self._as_used(thing, d))
+        origin = getattr(thing, "origin", None)
+        if (
+            isinstance(origin, Draw)
+            and origin.label == label
+            and written(origin.distribution) == written(d)
+        ):
+            draw = origin  # several expressions of one node of ours are one parameter
+        if self.labels.setdefault(label, draw) is not draw:
+            msg = (
+                f"the label {label!r} names two parameters; give each its own label, or use one "
+                "expression in both places to share it"
+            )
+            raise DuplicateLabel(msg)
+        return draw
 
     def _as_used(self, thing: Any, d: Distribution) -> Distribution:  # noqa: ANN401
         """Return the distribution as what ``hp`` would have made of a choice or a uniformint."""
@@ -248,13 +261,9 @@ class _Conversion:
             return Categorical((1.0 / d.high,) * d.high)
         if isinstance(d, Uniform) and not d.log and d.q is not None and d.q == int(d.q):
             floats = self.users.get(id(thing), [])
-            whole = floats and all(
-                _is(number, "float")
-                and (users := self.users.get(id(number)))
-                and all(_is(user, "int") for user in users)
-                for number in floats
-            )
-            if whole:
+            ints = [user for number in floats for user in self.users.get(id(number), [None])]
+            if ints and all(_is(f, "float") for f in floats) and all(_is(i, "int") for i in ints):
+                self.whole.add(id(thing))
                 return Uniform(d.low, d.high, d.log, d.q, integer=True)
         return d
 

@@ -14,7 +14,7 @@ from sparktrials.compat.pyll.foreign import adopted, is_foreign
 from sparktrials.compat.pyll.operators import Operators
 from sparktrials.compat.pyll.printing import write_graph
 from sparktrials.compat.pyll.symbols import Definition, Symbols
-from sparktrials.compat.pyll.translation import translated
+from sparktrials.compat.pyll.translation import Translation
 from sparktrials.errors import BadSearchSpace, InvalidArgumentType
 from sparktrials.space.nodes import Node
 
@@ -297,10 +297,11 @@ def as_apply(obj: object) -> Apply:
         If a container contains itself.
     """
     if not isinstance(obj, (tuple, list, dict)):
-        return _leaf(obj)
+        return _leaf(obj, None)
     # Depth first with a stack of our own: containers may nest deeper than Python recurses.
     stack = [_Container(obj)]
     above = {id(obj)}
+    nodes = _translation()
     while True:
         container = stack[-1]
         if len(container.made) == len(container.parts):
@@ -313,7 +314,7 @@ def as_apply(obj: object) -> Apply:
             continue
         part = container.parts[len(container.made)]
         if not isinstance(part, (tuple, list, dict)):
-            container.made.append(_leaf(part))
+            container.made.append(_leaf(part, nodes))
             continue
         if id(part) in above:
             msg = f"a search space must be a tree, but this {type(part).__name__} contains itself"
@@ -353,11 +354,11 @@ class _Container:
         )
 
 
-def _leaf(value: object) -> Apply:
+def _leaf(value: object, nodes: Translation[Apply] | None) -> Apply:
     if isinstance(value, Apply):
         return value
     if isinstance(value, Node):
-        return graph_of(value)
+        return (nodes or _translation()).of(value)
     if is_foreign(value):
         return adopted(value, Apply, Literal, _learn)
     return Literal(value)
@@ -372,4 +373,8 @@ def graph_of(node: Node) -> Apply:
 
     Nodes that are shared stay shared.
     """
-    return translated(node, Apply, Literal, scope._impls)  # noqa: SLF001
+    return _translation().of(node)
+
+
+def _translation() -> Translation[Apply]:
+    return Translation(Apply, Literal, scope._impls)  # noqa: SLF001

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from sparktrials.errors import BadSearchSpace
 from sparktrials.space.distributions import Categorical, Distribution, Integer, Uniform
@@ -18,18 +18,15 @@ from sparktrials.space.nodes import (
     children,
 )
 
-__all__ = ["translated"]
+__all__ = ["Translation", "written"]
 
 _A = TypeVar("_A")
 
 
-def translated(
-    root: Node,
-    make: Callable[..., _A],
-    constant: Callable[[Any], _A],
-    operations: Mapping[str, Callable[..., Any]],
-) -> _A:
-    """Return a node as an expression of the shape that Hyperopt's ``hp`` makes.
+class Translation(Generic[_A]):
+    """Turns nodes into expressions of the shape that Hyperopt's ``hp`` makes.
+
+    Nodes that are shared stay shared, also between calls of `of`.
 
     Parameters
     ----------
@@ -40,10 +37,7 @@ def translated(
     operations
         Of the scope: calls of these functions get their names.
     """
-    return _Translation(make, constant, operations).of(root)
 
-
-class _Translation(Generic[_A]):
     def __init__(
         self,
         make: Callable[..., _A],
@@ -52,11 +46,15 @@ class _Translation(Generic[_A]):
     ) -> None:
         self.make = make
         self.constant = constant
-        self.names = {id(f): name for name, f in operations.items()}
+        self.operations = operations
+        self.names: dict[int, str] = {}
         self.made: dict[int, _A] = {}
         self.drawn: dict[int, _A] = {}  # a parameter without int() or float() around it
+        self.kept: list[Node] = []  # what `made` names by id must stay alive
 
     def of(self, root: Node) -> _A:
+        """Return the expression of a node."""
+        self.kept.append(root)
         stack = [root]
         while stack:
             node = stack[-1]
@@ -73,9 +71,7 @@ class _Translation(Generic[_A]):
 
     @staticmethod
     def _needed(node: Node) -> Sequence[Node]:
-        if isinstance(node, Switch) and isinstance(node.index, Draw):
-            return node.options  # its index stands bare
-        return children(node)
+        return node.options if _is_choice(node) else children(node)  # a choice's index is bare
 
     def _one(self, node: Node) -> _A:
         if isinstance(node, Constant):
@@ -84,7 +80,7 @@ class _Translation(Generic[_A]):
             return self._wrapped(node)
         parts = [self.made[id(n)] for n in self._needed(node)]
         if isinstance(node, Switch):
-            if isinstance(node.index, Draw):
+            if isinstance(node.index, Draw) and _is_choice(node):
                 parts = [self._bare(node.index), *parts]
             return self.make("switch", parts, [], None, pure=True)
         if isinstance(node, TupleNode):
@@ -109,6 +105,8 @@ class _Translation(Generic[_A]):
         n = len(node.args)
         named = sorted(zip([key for key, _ in node.kwargs], parts[n:], strict=True))
         function = getattr(node.function, "implementation", node.function)  # as `node_of` wraps it
+        if not self.names:
+            self.names = {id(f): name for name, f in self.operations.items()}
         name = self.names.get(id(function))
         if name is not None:
             return self.make(name, parts[:n], named, None, pure=True)
@@ -134,7 +132,7 @@ class _Translation(Generic[_A]):
 
     def _bare(self, draw: Draw) -> _A:
         if id(draw) not in self.drawn:
-            name, arguments = _written(draw.distribution)
+            name, arguments = written(draw.distribution)
             parts = [
                 self.make("pos_args", [self.constant(p) for p in a], [], len(a))
                 if isinstance(a, tuple)
@@ -142,13 +140,23 @@ class _Translation(Generic[_A]):
                 for a in arguments
             ]
             drawn = self.make(name, parts, [])
-            self.drawn[id(draw)] = self.make(
-                "hyperopt_param", [self.constant(draw.label), drawn], []
-            )
+            parameter = self.make("hyperopt_param", [self.constant(draw.label), drawn], [])
+            # Two expressions of one node are one parameter: so it comes back as itself.
+            parameter.origin = draw  # type: ignore[attr-defined]  # an Apply
+            self.drawn[id(draw)] = parameter
         return self.drawn[id(draw)]
 
 
-def _written(d: Distribution) -> tuple[str, tuple[Any, ...]]:
+def _is_choice(node: Node) -> TypeGuard[Switch]:
+    """Whether a node is what ``hp.choice`` and ``hp.pchoice`` make."""
+    return (
+        isinstance(node, Switch)
+        and isinstance(node.index, Draw)
+        and isinstance(node.index.distribution, Categorical)
+    )
+
+
+def written(d: Distribution) -> tuple[str, tuple[Any, ...]]:
     """Return the name and the arguments of Hyperopt's distribution."""
     if isinstance(d, Categorical):
         p = d.probabilities
