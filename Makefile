@@ -58,10 +58,11 @@ spark: setup
 oldest: setup
 	@scripts/oldest test $(PYTEST_ARGS)
 
-## make bench    dispatch and suggestion latency beside the peers (.venv-peers)
+## make bench    dispatch and suggestion latency, and how good a search gets, beside the peers (.venv-peers)
 bench: setup setup-peers
 	scripts/with-spark local $(BIN)/python benchmarks/dispatch.py --peers .venv-peers/bin/python
 	$(BIN)/python benchmarks/suggest.py --peers .venv-peers/bin/python
+	$(BIN)/python benchmarks/domains.py --peers .venv-peers/bin/python
 
 ## make soak     the long tests
 soak: setup

@@ -78,6 +78,10 @@ class EmptySpace(BadSearchSpace, IndexError):
 class InvalidAnnotatedParameter(BadSearchSpace, ValueError):
     """A parameter of an objective is annotated with something that is no search-space node."""
 
+    def __init__(self, msg: object = "", result: object = None) -> None:
+        super().__init__(msg)
+        self.result = msg if result is None and not isinstance(msg, str) else result
+
 
 class InvalidArgument(SparkTrialsError, ValueError):
     """An argument has a value that makes no sense."""
@@ -92,15 +96,27 @@ class InvalidPoint(InvalidArgument):
 
 
 class InvalidTrial(SparkTrialsError, ValueError):
-    """A trial document is malformed."""
+    """A trial document is malformed: ``obj`` is the part that is wrong."""
+
+    def __init__(self, msg: str = "", obj: object = None) -> None:
+        super().__init__(msg)
+        self.obj = obj
 
 
 class InvalidResultStatus(SparkTrialsError, ValueError):
-    """The objective returned a status that is not one of ``STATUS_STRINGS``."""
+    """The objective returned a ``result`` whose status is not one of ``STATUS_STRINGS``."""
+
+    def __init__(self, msg: object = "", result: object = None) -> None:
+        super().__init__(msg)
+        self.result = msg if result is None and not isinstance(msg, str) else result
 
 
 class InvalidLoss(SparkTrialsError, ValueError):
-    """The objective returned no usable loss."""
+    """The objective returned a ``result`` without a usable loss."""
+
+    def __init__(self, msg: object = "", result: object = None) -> None:
+        super().__init__(msg)
+        self.result = msg if result is None and not isinstance(msg, str) else result
 
 
 class MissingLoss(InvalidLoss, TypeError):

@@ -117,11 +117,14 @@ def show(text: str, *, verbose: bool) -> None:
 def observing(
     show_progressbar: object, *, verbose: bool, done: int, total: int | None
 ) -> Iterator[BarObserver]:
-    """Open the bar that `show_progressbar` asks for: True, False, or a progress callback."""
+    """Open the bar that `show_progressbar` asks for: True, False, or a progress callback.
+
+    Without `verbose` there is none, as in Hyperopt.
+    """
     factory: BarFactory
-    if callable(show_progressbar):
-        factory = show_progressbar  # a progress callback
+    if not show_progressbar or not verbose:
+        factory = no_bar
     else:
-        factory = default_bar if show_progressbar and verbose else no_bar
+        factory = show_progressbar if callable(show_progressbar) else default_bar
     with factory(initial=done, total=total) as bar:
         yield BarObserver(bar, done, verbose=verbose)

@@ -11,7 +11,7 @@ from sparktrials import Trials, fmin, hp, rand, tpe
 from sparktrials.compat import Domain, anneal, mix, pyll, rand as compat_rand
 from sparktrials.compat.algobase import ExprEvaluator, SuggestAlgo
 from sparktrials.compat.base import miscs_update_idxs_vals
-from sparktrials.errors import AllTrialsFailed, InvalidArgument, InvalidPoint
+from sparktrials.errors import AllTrialsFailed, InvalidArgument, InvalidPoint, InvalidTrial
 
 SPACE = {
     "x": hp.uniform("x", -5, 5),
@@ -110,7 +110,7 @@ def test_batches_are_asked_for_with_max_queue_len():
     ("answer", "error", "text"),
     [
         (None, InvalidArgument, "list of at most 1"),
-        ([{}], InvalidArgument, "misc.vals"),
+        ([{}], InvalidTrial, "misc.vals"),
         ([{"tid": 0, "misc": {"vals": {"x": [1.0]}}}], InvalidPoint, "lacks"),
         ([{"tid": 0, "misc": {"vals": {"y": [1.0]}}}], InvalidPoint, "'y'"),
     ],
@@ -233,4 +233,4 @@ def test_mixtures_of_ours_and_users():
 
 def test_a_search_that_ends_before_it_begins():
     with pytest.raises(AllTrialsFailed, match="no evaluation tasks"):
-        minimize(lambda new_ids, domain, trials, seed: [])  # noqa: ARG005
+        minimize(lambda new_ids, domain, trials, seed: [])

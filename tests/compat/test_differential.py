@@ -41,9 +41,14 @@ def theirs(tmp_path_factory):
     python = os.environ.get("SPARKTRIALS_PEERS")
     if not python:
         pytest.skip("SPARKTRIALS_PEERS names no Python with Hyperopt (make setup-peers makes one)")
-    found = subprocess.run([python, "-c", "import hyperopt"], capture_output=True, check=False)
+    version = "import hyperopt, numpy; print(numpy.__version__)"
+    found = subprocess.run(
+        [python, "-W", "ignore", "-c", version], capture_output=True, text=True, check=False
+    )
     if found.returncode:
         pytest.skip("the Python that SPARKTRIALS_PEERS names has no Hyperopt")
+    if found.stdout.split(".")[0] != np.__version__.split(".")[0]:
+        pytest.skip(f"numpy {np.__version__} here and {found.stdout.strip()} there: other types")
     return probed([python], tmp_path_factory.mktemp("theirs"))
 
 

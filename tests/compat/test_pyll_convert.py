@@ -270,6 +270,71 @@ def test_bytes_labels_are_text():
     assert compile_space(node_of(hp.uniform(b"x", 0, 1))).labels == ["x"]
 
 
+FOREIGN = """
+import operator
+class Apply:
+    def __init__(self, name, pos_args=(), named_args=(), o_len=None, pure=False):
+        self.name, self.o_len, self.pure = name, o_len, pure
+        self.pos_args, self.named_args = list(pos_args), [list(pair) for pair in named_args]
+    def inputs(self):
+        return self.pos_args + [arg for _, arg in self.named_args]
+    def eval(self):
+        raise NotImplementedError
+class Literal(Apply):
+    def __init__(self, obj):
+        super().__init__("literal")
+        self.obj = obj
+class scope:
+    pass
+implicit_stochastic_symbols = {"uniform", "theirs"}
+def uniform(low, high, rng=None):
+    raise NotImplementedError
+def theirs():
+    raise NotImplementedError
+def lazily(x):
+    return Literal(x)
+def rec_eval(expr):
+    return ("evaluated", expr.obj)
+scope._impls = {"uniform": uniform, "theirs": theirs, "add": operator.add, "lazily": lazily,
+                "hyperopt_param": None}
+"""
+
+
+@pytest.fixture
+def foreign():
+    """A package that makes expressions as Hyperopt's does; it can be installed or not."""
+    module = {"__name__": "hyperopt.pyll.base"}
+    exec(FOREIGN, module)
+    # A user's operation is not the package's own.
+    module["lazily"].__module__ = "somewhere"
+    yield module
+    if "lazily" in scope._impls:
+        scope.undefine("lazily")
+
+
+def test_expressions_of_another_package_are_taken(foreign):
+    make, constant = foreign["Apply"], foreign["Literal"]
+    bounds = [["high", constant(2)], ["low", constant(1)]]
+    x = make("hyperopt_param", [constant("x"), make("uniform", [], bounds)])
+    tree = {"a": make("add", [x, make("float", [x])]), "b": [make("lazily", [x])]}
+    assert is_graph(tree)
+    value = built(tree, {"x": 1.5})
+    assert value == {"a": 3.0, "b": (("evaluated", 1.5),)}
+    adopted = as_apply(tree["a"])
+    assert adopted.pos_args[0] is adopted.pos_args[1].pos_args[0]
+    assert built(adopted, {"x": 1.5}) == 3.0
+    assert as_apply(make("lazily", [constant(3)])).name == "lazily"
+    assert scope._impls["lazily"] is foreign["lazily"]
+
+
+def test_draws_of_another_package_need_labels_too(foreign):
+    make = foreign["Apply"]
+    with pytest.raises(BadSearchSpace, match="theirs without a label"):
+        node_of(make("theirs"))
+    with pytest.raises(BadSearchSpace, match="'nowhere'"):
+        node_of(make("nowhere"))
+
+
 ELSEWHERE = """
 import pickle, sys
 print(pickle.load(sys.stdin.buffer).build({"x": 0.5, "n": 2}))

@@ -490,6 +490,21 @@ def test_an_operation_that_cannot_travel_leaves_its_name(defined):
     assert pickle.loads(pickle.dumps(scope.held(1))).name == "held"
 
 
+def test_executors_may_have_sparks_cloudpickle_only(defined, monkeypatch):
+    pytest.importorskip("pyspark")
+    factor = 3
+
+    @defined
+    def scaled_there(x):
+        return x * factor
+
+    data = pickle.dumps(scope.scaled_there(2))
+    scope.undefine("scaled_there")
+    for name in ("cloudpickle", "cloudpickle.cloudpickle"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert rec_eval(pickle.loads(data)) == 6
+
+
 def test_copies_share_operations(defined):
     @defined
     def f(x):

@@ -109,15 +109,15 @@ def trial_of(document: Mapping[str, Any], before: Trial | None = None) -> Trial:
         base,
         state=state,
         point=_point_of(int(tid), document["misc"]["vals"]),
-        host=None if document["owner"] is None else _owner(document["owner"]),
-        started=_seconds(document["book_time"]),
+        host=base.host if document.get("owner") is None else _owner(document["owner"]),
+        started=_seconds(document.get("book_time")),
     )
     if state is TrialState.OK:
         trial = _with_result(trial, dict(result))
     elif state is TrialState.FAILED:
         trial = replace(trial, failure=_error_of(document["misc"]))
     if trial.state.terminal:
-        trial = replace(trial, finished=_seconds(document["refresh_time"]))
+        trial = replace(trial, finished=_seconds(document.get("refresh_time")))
     return trial
 
 

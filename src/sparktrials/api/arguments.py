@@ -9,8 +9,11 @@ import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sparktrials.api.attachments import attachment_name
 from sparktrials.api.saving import SaveFile
@@ -24,6 +27,7 @@ from sparktrials.errors import (
 from sparktrials.space.nodes import Node
 from sparktrials.study.protocols import Suggester
 from sparktrials.suggest.algorithm import is_native, suggester_of
+from sparktrials.suggest.constant import Constant
 
 if TYPE_CHECKING:
     from sparktrials.space import Space
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "annotated",
     "is_raw",
+    "known_part",
     "raw_objective",
     "suggester_for",
     "tree_of",
@@ -97,6 +102,17 @@ def tree_of(space: Any) -> Any:  # noqa: ANN401 - any tree
     return node_of(space)
 
 
+def known_part(space: Space, point: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a user's point without the labels that the space has not; tell which those are."""
+    unknown = [label for label in point if label not in space.index]
+    if unknown:
+        warnings.warn(
+            f"{name} has {', '.join(map(repr, unknown))}, which the space has not: ignored",
+            stacklevel=3,
+        )
+    return {label: value for label, value in point.items() if label in space.index}
+
+
 def suggester_for(
     algo: Any,  # noqa: ANN401 - checked here
     space: Space,
@@ -113,6 +129,8 @@ def suggester_for(
     InvalidArgument, InvalidArgumentType
         If it is no algorithm, or its settings are wrong.
     """
+    if not space.parameters:
+        return _constant(tree)
     if algo is None:
         from sparktrials.suggest import tpe  # noqa: PLC0415 - scipy, where it is used
 
@@ -121,18 +139,25 @@ def suggester_for(
     while isinstance(inner, functools.partial):
         inner = inner.func
     if is_native(algo) or isinstance(inner, Suggester) or not callable(inner):
-        suggester = suggester_of(algo)
-    else:
-        from sparktrials.compat.foreign import ForeignAlgorithm  # noqa: PLC0415 - as above
+        return suggester_of(algo)
+    from sparktrials.compat.foreign import ForeignAlgorithm  # noqa: PLC0415 - as above
 
-        suggester = ForeignAlgorithm.of(algo, objective, tree, trials)
-    if not space.parameters:
+    return ForeignAlgorithm.of(algo, objective, tree, trials)
+
+
+def _constant(tree: object) -> Suggester:
+    """Return the suggester of a space in which everything is fixed, as Hyperopt allows."""
+    size = len(tree) if isinstance(tree, Sized) and not isinstance(tree, (str, bytes)) else 0
+    if not size or isinstance(tree, np.ndarray):
         msg = (
             "the space has no parameter to choose: give at least one hp node, or call the "
             "objective yourself"
         )
         raise EmptySpace(msg)
-    return suggester
+    warnings.warn(
+        "the space has no parameter to choose: all trials are of the same point", stacklevel=4
+    )
+    return Constant()
 
 
 def is_raw(fn: object) -> bool:

@@ -74,10 +74,10 @@ def document_of(trial: Trial, labels: Sequence[str], exp_key: str | None) -> dic
         "cmd": ("domain_attachment", "FMinIter_Domain"),
         "workdir": None,
         "idxs": {label: [trial.id] if label in point else [] for label in labels},
-        "vals": {label: [scalar(point[label])] if label in point else [] for label in labels},
+        "vals": {label: [_raw(trial, label)] if label in point else [] for label in labels},
     }
     if state == JOB_STATE_ERROR and trial.failure is not None:
-        misc["error"] = (trial.failure.type, trial.failure.message)
+        misc["error"] = (f"<class '{trial.failure.type}'>", trial.failure.message)
         misc["traceback"] = trial.failure.traceback
     return {
         "state": state,
@@ -86,11 +86,17 @@ def document_of(trial: Trial, labels: Sequence[str], exp_key: str | None) -> dic
         "result": _result_of(trial, state),
         "misc": misc,
         "exp_key": exp_key,
-        "owner": trial.host,
+        "owner": None,
         "version": 0,
         "book_time": _naive_utc(trial.started),
         "refresh_time": _naive_utc(trial.finished or trial.started),
     }
+
+
+def _raw(trial: Trial, label: str) -> Any:  # noqa: ANN401 - a number
+    """Return a raw draw as documents have it: users' own values as plain numbers."""
+    value = trial.point[label]
+    return value if trial.given else scalar(value)
 
 
 def scalar(value: float) -> np.float64 | np.int64:

@@ -118,14 +118,14 @@ class KeptTrials(TrialsView):
 
     def _labels(self) -> list[str]:
         if self._history is not None:
-            return list(self._history.codec.labels)
+            return sorted(self._history.codec.labels)
         experiment = self._store.experiment(self._key)
         if experiment is not None and experiment.fingerprint:
-            return [row["label"] for row in experiment.space]
+            return sorted(row["label"] for row in experiment.space)
         # Of a space that is not known yet, the labels are those that documents have.
         labels = dict.fromkeys(k for d in self._shelf.by_hand() for k in d["misc"]["vals"])
         labels |= dict.fromkeys(label for t in self._read.values() for label in t.point)
-        return list(labels)
+        return sorted(labels)
 
     def _space(self) -> Space | None:
         return None if self._history is None else self._history.space

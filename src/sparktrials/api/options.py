@@ -122,10 +122,8 @@ def positive_seconds(name: str, value: object) -> float | None:
     if value is None:
         return None
     if _is_bool(value) or not isinstance(value, (Real, np.number)) or not float(value) > 0:
-        msg = (
-            f"The {name} argument should be None or a positive value in seconds. "
-            f"Given value: {value!r}"
-        )
+        # Hyperopt's words, which programs compare.
+        msg = f"The {name} argument should be None or a positive value. Given value: {value!r}"
         raise InvalidArgument(msg)
     seconds = float(value)
     # No clock counts that far, and infinity is no limit.
@@ -195,6 +193,8 @@ def _is_bool(value: object) -> bool:
 def _max_evals(value: object) -> int | None:
     if value is None or (isinstance(value, float) and value == math.inf):
         return None
+    if isinstance(value, (Integral, np.integer)) and value == 0 and not _is_bool(value):
+        return 0  # what programs get by subtracting; nothing is evaluated
     return positive_int("max_evals", value)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sparktrials.api.arguments import (
     annotated,
     is_raw,
+    known_part,
     raw_objective,
     suggester_for,
     tree_of,
@@ -15,6 +16,7 @@ from sparktrials.api.arguments import (
 )
 from sparktrials.api.execution import Work, execute
 from sparktrials.api.options import FminOptions
+from sparktrials.errors import InvalidPoint
 from sparktrials.space import compile_space, space_eval as evaluated
 from sparktrials.study.trial import TrialState
 
@@ -134,7 +136,10 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
             objective=objective,
             builder=builder,
             given=[
-                compiled.checked(point, name=f"points_to_evaluate[{i}]")
+                compiled.checked(
+                    known_part(compiled, point, f"points_to_evaluate[{i}]"),
+                    name=f"points_to_evaluate[{i}]",
+                )
                 for i, point in enumerate(options.points)
             ],
             save=save,
@@ -158,5 +163,8 @@ def space_eval(space: Any, hp_assignment: Mapping[str, object]) -> Any:  # noqa:
         If a label that is active is missing or a value does not fit.
     """
     compiled = compile_space(tree_of(space))
+    if not isinstance(hp_assignment, Mapping):
+        msg = f"hp_assignment must be a dict of label: value, got {hp_assignment!r}"
+        raise InvalidPoint(msg)
     known = {k: v for k, v in hp_assignment.items() if k in compiled.index}
     return evaluated(compiled, known)

@@ -15,7 +15,6 @@ from sparktrials.api.documents import (
     JOB_STATES,
     document_of,
     job_state_of,
-    scalar,
 )
 from sparktrials.errors import AllTrialsFailed, InvalidArgument, InvalidArgumentType
 from sparktrials.study.trial import Trial, TrialState
@@ -150,10 +149,10 @@ class TrialsView:
         labels = self._labels()
         idxs: dict[str, list[int]] = {label: [] for label in labels}
         vals: dict[str, list[Any]] = {label: [] for label in labels}
-        for trial in self._visible():
-            for label, value in trial.point.items():
-                idxs.setdefault(label, []).append(trial.id)
-                vals.setdefault(label, []).append(scalar(value))
+        for document in self.trials:
+            for label, values in document["misc"]["vals"].items():
+                idxs.setdefault(label, []).extend([document["tid"]] * len(values))
+                vals.setdefault(label, []).extend(values)
         return idxs, vals
 
     def losses(self, bandit: Any = None) -> list[Any]:  # noqa: ANN401 - a Domain
@@ -204,7 +203,7 @@ class TrialsView:
         return self._documents([self._best()])[0]
 
     @property
-    def argmin(self) -> dict[str, np.float64 | np.int64]:
+    def argmin(self) -> dict[str, Any]:
         """``label -> raw value`` of the best trial; a choice is its branch index.
 
         Raises
@@ -212,7 +211,8 @@ class TrialsView:
         AllTrialsFailed
             If no trial has a loss.
         """
-        return {label: scalar(value) for label, value in self._best().point.items()}
+        vals = self.best_trial["misc"]["vals"]
+        return {label: values[0] for label, values in vals.items() if len(values)}
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -258,15 +258,16 @@ class TrialsView:
                 if bandit.status(r) == "ok"
             ]
         if not rows:
-            raise all_failed(self._rows())
+            msg = "Empty loss vector: no trial has a loss"
+            raise InvalidArgument(msg)
         loss, variance, true = (np.array(column) for column in zip(*rows, strict=True))
         if not variance.any():
-            return float(true[np.argmin(loss)])
+            return np.float64(true[np.argmin(loss)])
         best = int(np.argmin(loss))
         cutoff = loss[best] + 3 * math.sqrt(variance[best])
         near = loss <= cutoff
         weights = _chance_to_be_best(loss[near], np.sqrt(np.maximum(variance[near], 1e-300)))
-        return float(np.dot(true[near], weights))
+        return np.float64(np.dot(true[near], weights))
 
 
 def trial_id_of(trial: Mapping[str, Any] | SupportsIndex) -> int:

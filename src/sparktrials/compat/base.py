@@ -197,7 +197,7 @@ def spec_from_misc(misc: Mapping[str, Any]) -> dict[str, Any]:
     """
     for label, values in misc["vals"].items():
         if len(values) > 1:
-            msg = f"trial {misc['tid']}: {label!r} has several values: {values!r}"
+            msg = f"trial {misc.get('tid')}: {label!r} has several values: {values!r}"
             raise NotImplementedError(msg)
     return {label: values[0] for label, values in misc["vals"].items() if len(values)}
 

@@ -103,10 +103,10 @@ def _history(trials: Any, domain: Any) -> History:  # noqa: ANN401
 
 
 def _seed(seed: Any) -> int:  # noqa: ANN401
-    if isinstance(seed, np.random.Generator):
-        return int(seed.integers(2**31 - 1))
-    try:
+    if isinstance(seed, (int, np.integer)):
         return int(seed) % 2**63
+    try:
+        return int(np.random.default_rng(seed).integers(2**31 - 1))
     except (TypeError, ValueError):
-        msg = f"seed must be a whole number, got {seed!r}"
+        msg = f"seed must be a whole number or what numpy.random.default_rng takes, got {seed!r}"
         raise InvalidArgument(msg) from None

@@ -13,6 +13,7 @@ from sparktrials.compat.pyll.base import Apply, Literal, as_apply, dfs, rec_eval
 from sparktrials.compat.pyll.convert import node_of
 from sparktrials.compat.vectorized import Vectorized
 from sparktrials.dispatch.evaluation import STATUS_NEW, judged
+from sparktrials.errors import InvalidPoint
 from sparktrials.space import compile_space
 
 if TYPE_CHECKING:
@@ -106,9 +107,12 @@ class Domain:
 
         Raises
         ------
+        InvalidPoint
+            If a parameter that is active has no value.
         InvalidResultStatus, InvalidLoss
             If the objective returned neither a number nor a dict with status and loss.
         """
+        self._check(config)
         with _working_in(self.workdir):
             if self.pass_expr_memo_ctrl:
                 returned = self.fn(expr=self.expr, memo=self._memo(config, ctrl), ctrl=ctrl)
@@ -135,6 +139,12 @@ class Domain:
     ) -> dict[str, Any]:
         """Return what the objective returned elsewhere as a result."""
         return self._taken(rval, ctrl, attach_attachments)
+
+    def _check(self, config: Mapping[str, Any]) -> None:
+        for label in self.space.active(config):
+            if label not in config:
+                msg = f"config lacks {label!r}, which is active in it: {dict(config)!r}"
+                raise InvalidPoint(msg)
 
     def _argument(self, config: Mapping[str, Any], ctrl: Any) -> Any:  # noqa: ANN401
         return rec_eval(

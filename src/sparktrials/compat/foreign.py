@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import renumbered
 from sparktrials.compat.domain import Domain
-from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.errors import InvalidArgument, InvalidArgumentType, InvalidTrial
 
 if TYPE_CHECKING:
     from sparktrials.api.trials import Trials
@@ -101,7 +101,7 @@ def _point_of(document: Any) -> dict[str, Any]:  # noqa: ANN401 - checked
         return {label: values[0] for label, values in vals.items() if len(values)}
     except (TypeError, KeyError, AttributeError, IndexError):
         msg = f"algo must return trial documents with misc.vals of label: [value], got {document!r}"
-        raise InvalidArgument(msg) from None
+        raise InvalidTrial(msg, document) from None
 
 
 def _inner(algo: Any) -> Any:  # noqa: ANN401

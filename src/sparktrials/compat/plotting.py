@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparktrials.errors import InvalidArgument
-from sparktrials.space.compile import _CONSTANT, _SWITCH, Space
+from sparktrials.space import Space
 from sparktrials.space.distributions import Categorical, Integer
 
 if TYPE_CHECKING:
@@ -379,19 +379,7 @@ def _space_of(trials: Any) -> Space | None:  # noqa: ANN401 - Trials, Hyperopt's
 
 def _option_names(space: Space, label: str) -> list[str]:
     """Return for each option of a choice its text if it is a constant, and its index if not."""
-    categorical = space.parameters[space.index[label]].distribution
-    n = len(categorical.probabilities) if isinstance(categorical, Categorical) else 0
-    for step in space.program:
-        if step.kind != _SWITCH:
-            continue
-        decides = space.program[step.operands[0]].payload
-        if isinstance(decides, tuple) and decides[0] == label and len(step.operands) == n + 1:
-            options = [space.program[o] for o in step.operands[1:]]
-            return [
-                _name(option.payload) if option.kind == _CONSTANT else str(i)
-                for i, option in enumerate(options)
-            ]
-    return [str(i) for i in range(n)]
+    return [_name(option) for option in space.options(label)]
 
 
 def _name(constant: object) -> str:

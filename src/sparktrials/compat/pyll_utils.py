@@ -97,8 +97,15 @@ def _listed(label: object, name: str, options: Any) -> Any:  # noqa: ANN401
             msg = f"{_plain(label)!r}: {name} must be a list, got an expression of unknown length"
             raise InvalidArgumentType(msg)
         return list(options)
-    refused = isinstance(options, (str, bytes, dict, set, frozenset))
-    return list(options) if hasattr(options, "__iter__") and not refused else options
+    if isinstance(options, (str, bytes, dict, set, frozenset)):
+        kind = type(options).__name__
+        warnings.warn(
+            f"{_plain(label)!r}: {name} is a {kind}, taken for {list(options)!r}"
+            + (", in an order that another run may not have" if "set" in kind else "")
+            + ": write a list",
+            stacklevel=3,
+        )
+    return list(options) if hasattr(options, "__iter__") else options
 
 
 def hp_choice(label: str, options: Iterable[Any]) -> Apply:

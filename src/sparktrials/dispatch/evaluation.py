@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,6 +179,9 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
     InvalidLoss, InvalidResultStatus
         If it returned neither a number nor a dict with a valid status and a loss.
     """
+    if isinstance(returned, (list, tuple)) and returned:
+        with contextlib.suppress(TypeError, ValueError):
+            returned = dict(returned)  # pairs, which Hyperopt takes, too
     if not isinstance(returned, Mapping):
         loss = _loss(returned)
         result: dict[str, Any] = {"loss": loss, "status": STATUS_OK}
@@ -191,15 +194,15 @@ def _judge(returned: object) -> tuple[float | None, dict[str, Any], Failure | No
             f"{', '.join(map(repr, STATUS_STRINGS))}: return a number, or "
             "{'loss': ..., 'status': STATUS_OK}"
         )
-        raise InvalidResultStatus(msg)
+        raise InvalidResultStatus(msg, result)
     # A str subclass, such as a member of an enumeration, is kept as the plain text that it equals.
     status = result["status"] = STATUS_STRINGS[STATUS_STRINGS.index(status)]
     if status == STATUS_OK:
         if "loss" not in result:
             keys = ", ".join(sorted(map(str, result)))
             msg = f"the objective returned status 'ok' without a loss, only {keys}"
-            raise InvalidLoss(msg)
-        result["loss"] = loss = _loss(result["loss"])
+            raise InvalidLoss(msg, result)
+        result["loss"] = loss = _loss(_numeral(result["loss"]))
         return _finite(loss, result)
     if "loss" in result:
         try:
@@ -234,19 +237,31 @@ def _loss(value: object) -> float:
     kind = type(value)
     if kind is float:
         return value  # type: ignore[return-value]
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, (float, int, np.floating, np.integer, np.bool_, Decimal)):
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    numeric = (float, int, np.floating, np.integer, np.bool_)
+    if isinstance(value, numeric) or (
+        # a Decimal, a Fraction, a tensor of one number: not an array, nor a node
+        hasattr(kind, "__float__") and not isinstance(value, (np.ndarray, np.generic))
+    ):
         try:
             return float(value)
-        except (OverflowError, ValueError) as error:
-            msg = f"the loss must be a number, got {value!r}: {error}"
+        except (OverflowError, ValueError, TypeError) as error:
+            msg = f"the loss must be a number, got {_short(value)}: {error}"
             raise InvalidLoss(msg) from None
     msg = (
         "the objective must return a number or a dict with 'loss' and 'status', got a loss of "
         f"type {kind.__name__}: {_short(value)}"
     )
     raise MissingLoss(msg)
+
+
+def _numeral(value: object) -> object:
+    """Return text that says a number as the number: Hyperopt takes it from a dict."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
 
 
 def _short(value: object) -> str:

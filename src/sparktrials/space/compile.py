@@ -217,6 +217,20 @@ class Space:
         """The parameters' labels in table order."""
         return [p.label for p in self.parameters]
 
+    def options(self, label: str) -> list[object]:
+        """Return the options of a choice: constants as they are, its branch index for others."""
+        n = 0
+        distribution = self.parameters[self.index[label]].distribution
+        if isinstance(distribution, Categorical):
+            n = len(distribution.probabilities)
+        for kind, _, operands in self.program:
+            if kind == _SWITCH and len(operands) == n + 1:
+                decider = self.program[operands[0]]
+                if decider.kind == _DRAW and decider.payload[0] == label:
+                    steps = [self.program[o] for o in operands[1:]]
+                    return [s.payload if s.kind == _CONSTANT else i for i, s in enumerate(steps)]
+        return list(range(n))
+
     def describe(self) -> list[dict[str, str]]:
         """Return the table as text: label, distribution, condition; what a store keeps to show."""
         return [

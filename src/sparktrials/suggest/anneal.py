@@ -187,13 +187,15 @@ class _Neighbourhoods:
         """
         for rank in origins:
             if self._had[rank, column]:
-                return self._X[rank]
-        having = np.flatnonzero(self._had[:, column])
-        if not len(having):
-            return None
-        place = min(int(rng.geometric(self._p)), len(having)) - 1
-        origins.append(int(having[place]))
-        return self._X[origins[-1]]
+                break
+        else:
+            having = np.flatnonzero(self._had[:, column])
+            if not len(having):
+                return None
+            rank = int(having[min(int(rng.geometric(self._p)), len(having)) - 1])
+            origins.append(rank)
+        origin: NDArray[np.float64] = self._X[rank]
+        return origin
 
     def _near(
         self,
@@ -216,7 +218,7 @@ class _Neighbourhoods:
         """
         codec = self._codec
         centre = self._within_cell(origin, U[1])
-        near = np.where(U[0] < part, prior, origin)
+        near: NDArray[np.float64] = np.where(U[0] < part, prior, origin)
         k = np.flatnonzero(codec.normal)
         if len(k):
             inside = np.clip(U[0, k], _LEAST, _MOST)
@@ -246,7 +248,7 @@ class _Neighbourhoods:
         low[log] = np.log(np.maximum(low[log], step[log] / 4))
         high[log] = np.log(high[log])
         low, high = np.maximum(low, codec.low[k]), np.minimum(high, codec.high[k])
-        centre = origin.copy()
+        centre: NDArray[np.float64] = origin.copy()
         centre[k] = low + u[k] * (high - low)
         return centre
 

@@ -163,6 +163,7 @@ NAMES = {
     "Single": Single,
     "Pair": Pair,
     "Triple": Triple,
+    "__name__": "__main__",
 }
 
 

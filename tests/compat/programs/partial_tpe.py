@@ -36,7 +36,7 @@ best = fmin(
 print(best)
 losses = trials.losses()
 assert min(losses) < 8
-assert np.median(losses[-20:]) < np.median(losses[:20])
+assert np.median(losses[20:]) < np.median(losses[:20])
 
 nested = partial(partial(tpe.suggest, n_startup_jobs=5), gamma=0.3)
 again = [

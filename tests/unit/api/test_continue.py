@@ -14,7 +14,13 @@ SPACE = hp.uniform("x", 0, 10)
 
 def run(trials, n, fn=lambda x: x, space=SPACE, **kwargs):
     return fmin(
-        fn, space, algo=rand.suggest, max_evals=n, trials=trials, rstate=1, verbose=False, **kwargs
+        fn,
+        space,
+        algo=rand.suggest,
+        max_evals=n,
+        trials=trials,
+        rstate=1,
+        **{"verbose": False, **kwargs},
     )
 
 
@@ -85,7 +91,7 @@ def test_an_experiment_without_trials_binds_no_space(trials) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        run(trials, 3, show_progressbar=broken)
+        run(trials, 3, show_progressbar=broken, verbose=True)
     assert not trials.history
     run(trials, 3, space=hp.uniform("y", 0, 1))
     assert len(trials) == 3

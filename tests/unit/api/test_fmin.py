@@ -389,7 +389,7 @@ def test_an_exception_ends_fmin_by_default_and_is_the_objectives_own():
     assert "objective" in failed.failure.traceback
     assert len(trials) == 2  # hidden, as in Hyperopt
     assert trials._dynamic_trials[-1]["state"] == sparktrials.JOB_STATE_ERROR
-    assert trials._dynamic_trials[-1]["misc"]["error"] == ("ValueError", "boom")
+    assert trials._dynamic_trials[-1]["misc"]["error"] == ("<class 'ValueError'>", "boom")
 
 
 def test_exceptions_that_are_caught_leave_failed_trials():
@@ -652,7 +652,7 @@ def test_a_progress_callback_gets_hyperopts_protocol():
     assert "best loss" in str(bar.postfix)
     assert bar.closed
     again = RecordingBar()
-    run(square, trials=trials, show_progressbar=again, max_evals=7)
+    run(square, trials=trials, show_progressbar=again, max_evals=7, verbose=True)
     assert again.opened == (5, 7)
     assert sum(again.calls) == 2
 
@@ -660,7 +660,7 @@ def test_a_progress_callback_gets_hyperopts_protocol():
 def test_an_error_in_the_progress_callback_ends_fmin_with_it():
     trials = Trials()
     with pytest.raises(OSError, match="in the bar"):
-        run(square, trials=trials, show_progressbar=RecordingBar(raise_at=2))
+        run(square, trials=trials, show_progressbar=RecordingBar(raise_at=2), verbose=True)
     run(square, trials=trials)
     assert [t.state for t in trials.history].count(TrialState.OK) == 5
 

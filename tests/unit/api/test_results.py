@@ -63,6 +63,26 @@ def test_numbers_of_all_kinds_are_losses_and_become_floats(loss, wrap):
     assert trials.trials[0]["state"] == JOB_STATE_DONE
 
 
+class Tensor:
+    """A number as machine-learning libraries return it."""
+
+    def __float__(self) -> float:
+        return 1.5
+
+
+@pytest.mark.parametrize("loss", [Tensor(), np.array([1.5]), np.array([[1.5]]), Fraction(3, 2)])
+@pytest.mark.parametrize("wrap", [False, True], ids=["bare", "dict"])
+def test_what_turns_into_a_number_is_a_loss(loss, wrap):
+    trial, _ = one({"loss": loss, "status": STATUS_OK} if wrap else loss, catch=False)
+    assert trial.loss == 1.5
+
+
+def test_what_hyperopt_takes_for_a_result():
+    assert one({"loss": "1.5", "status": STATUS_OK}, catch=False)[0].loss == 1.5
+    assert one([("loss", 1.5), ("status", STATUS_OK)], catch=False)[0].loss == 1.5
+    assert one("1.5", catch=True)[0].failure.type == "MissingLoss"
+
+
 @pytest.mark.parametrize(
     "loss", [math.nan, math.inf, -math.inf, np.float32("nan"), Decimal("NaN"), Decimal("-Infinity")]
 )
@@ -78,8 +98,8 @@ def test_losses_that_are_not_finite_fail_quietly_and_are_never_best(loss, wrap):
 
 
 BAD = [
-    None, "1.5", "text", b"1", 1j, [1.0], (1.0,), {1.0}, np.array([1.0]), np.array([]), object(),
-    Fraction(1, 2), np.complex128(1), np.datetime64("2020-01-01"), np.array("a"),
+    None, "text", b"1", 1j, [1.0], (1.0,), {1.0}, np.array([1.0, 2.0]), np.array([]), object(),
+    np.complex128(1), np.datetime64("2020-01-01"), np.array("a"),
 ]  # fmt: skip
 
 

@@ -385,4 +385,5 @@ def _is_plain(name: str, function: Callable[..., Any]) -> bool:
         function, (FunctionType, BuiltinFunctionType, type)
     ):
         return False  # a Lambda, for one
-    return function.__module__.partition(".")[0] in {"sparktrials", "builtins", "_operator"}
+    module = function.__module__ or ""  # what exec defines may have none
+    return module.partition(".")[0] in {"sparktrials", "builtins", "_operator"}

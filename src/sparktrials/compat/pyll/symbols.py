@@ -6,6 +6,7 @@ A pickled expression carries the functions that its user defined: `Definition`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from typing import Any, ClassVar, TypeVar
 
 from sparktrials.compat.pyll.travel import packed, unpacked
@@ -36,25 +37,26 @@ class Definition:
         self.function = function
         self.o_len = o_len
         self.pure = pure
-        self._packing = False
+        self._packing: set[int] = set()
 
     def __deepcopy__(self, memo: object) -> Definition:
         return self
 
     def __getstate__(self) -> tuple[Any, ...]:
-        if self._packing:  # the function refers to an expression that applies it
+        thread = get_ident()
+        if thread in self._packing:  # the function refers to an expression that applies it
             return (self.table, self.name, None, self.o_len, self.pure)
-        self._packing = True
+        self._packing.add(thread)
         try:
             function = packed(self.function)
         finally:
-            self._packing = False
+            self._packing.discard(thread)
         return (self.table, self.name, function, self.o_len, self.pure)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.table, self.name, function, self.o_len, self.pure = state
         self.function = unpacked(function)
-        self._packing = False
+        self._packing = set()
         self.table.adopt(self)
 
 
