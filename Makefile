@@ -8,7 +8,7 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup setup-peers demo test check fmt lint type unit spark oldest bench soak clean
+.PHONY: help setup setup-peers setup-packages demo test check fmt lint type unit spark oldest bench soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -20,13 +20,17 @@ setup:
 setup-peers:
 	@scripts/venv .venv-peers hyperopt==0.3.0 optuna 'pyspark>=4,<5' 'setuptools<81'
 
+setup-packages:
+	@scripts/packages
+
 ## make demo     a first study on Spark, TRIALS=60 trials
 demo: setup
 	@scripts/with-spark local-cluster $(BIN)/python examples/demo.py --trials $(TRIALS)
 
 ## make test     lint, types, and every test on Spark 4 and Spark 3.5, beside the real Hyperopt
 test: export SPARKTRIALS_PEERS ?= $(CURDIR)/.venv-peers/bin/python
-test: setup setup-peers lint type oldest
+test: export SPARKTRIALS_PACKAGES ?= $(CURDIR)/.venv-packages/bin/python
+test: setup setup-peers setup-packages lint type oldest
 	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
 
 ## make check    lint, types and the tests without Spark
@@ -70,6 +74,6 @@ soak: setup
 
 ## make clean    remove environments, caches and what Spark left
 clean:
-	rm -rf .venv .venv35 .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+	rm -rf .venv .venv35 .venv-peers .venv-packages .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
 	    src/*.egg-info spark-warehouse metastore_db derby.log artifacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         STATUS_STRINGS as STATUS_STRINGS,
         STATUS_SUSPENDED as STATUS_SUSPENDED,
     )
-    from sparktrials.suggest import random, tpe as tpe
+    from sparktrials.suggest import anneal as anneal, mix as mix, random, tpe as tpe
 
     exceptions = errors
     rand = random
@@ -62,10 +62,12 @@ _PUBLIC = {
     "STATUS_SUSPENDED": (_STATUS, "STATUS_SUSPENDED"),
     "SparkTrials": ("sparktrials.api.spark_trials", "SparkTrials"),
     "Trials": ("sparktrials.api.trials", "Trials"),
+    "anneal": ("sparktrials.suggest.anneal", None),
     "errors": ("sparktrials.errors", None),
     "exceptions": ("sparktrials.errors", None),
     "fmin": ("sparktrials.api.run", "fmin"),
     "hp": ("sparktrials.hp", None),
+    "mix": ("sparktrials.suggest.mix", None),
     "partial": ("functools", "partial"),
     "rand": ("sparktrials.suggest.random", None),
     "scope": ("sparktrials.scope", None),

@@ -276,7 +276,7 @@ def test_a_domain_may_judge_results():
 
 def test_indexing_and_emptiness():
     trials = Trials()
-    with pytest.raises(NotImplementedError, match="trials.trials"):
+    with pytest.raises(NotImplementedError, match=r"trials\.trials"):
         trials[0]
     with pytest.raises(AllTrialsFailed):
         trials.best_trial  # noqa: B018
@@ -317,6 +317,22 @@ def test_attachments_can_be_added(store):
     assert list(mine) == ["a"]
     with pytest.raises(KeyError):
         mine["plot"]
+
+
+def test_attachments_of_all_trials():
+    trials = Trials()
+
+    def attaching(point):
+        return {"loss": point["x"] ** 2, "status": "ok", "attachments": {"a": b"1"}}
+
+    fmin(attaching, SPACE, algo=rand.suggest, max_evals=2, trials=trials, rstate=0, verbose=False)
+    trials.attachments["model"] = object
+    assert set(trials.attachments) == {"ATTACH::0::a", "ATTACH::1::a", "model"}
+    assert trials.attachments["ATTACH::1::a"] == b"1"
+    assert len(trials.attachments) == 3
+    assert pickle.loads(pickle.dumps(trials)).attachments["model"] is object
+    with pytest.raises(KeyError):
+        trials.attachments["nothing"]
 
 
 def test_miscs_and_columns_are_two_ways_to_say_it():

@@ -149,7 +149,8 @@ def deviation(found, theirs, *, same):
     for name in wanted:
         if name not in by_name and not any_name and not (any_position and same):
             return f"has no parameter {name!r}, only {positional}"
-    if any(name.startswith("**") for name in theirs) and not any_name:
+    # What Hyperopt passes on as **kwargs may be named here.
+    if same and any(name.startswith("**") for name in theirs) and not any_name:
         return "takes no keywords but its own"
     if same and not any_position and positional[: len(wanted)] != wanted:
         return f"has its parameters in another order: {positional}, not {wanted}"

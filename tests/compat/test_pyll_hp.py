@@ -9,6 +9,7 @@ import pytest
 
 from sparktrials.compat import graph_viz, hp, pyll_utils
 from sparktrials.compat.pyll import Literal, as_apply, scope, stochastic
+from sparktrials.compat.pyll.convert import node_of
 from sparktrials.compat.pyll_utils import EQ, Cond, expr_to_config
 from sparktrials.errors import (
     DuplicateLabel,
@@ -73,9 +74,6 @@ def test_uniformint_is_an_int_of_a_float():
         (lambda: hp.normal("x", 0, 0), InvalidBounds, "sigma > 0"),
         (lambda: hp.randint("x", 0), InvalidBounds, "must be positive"),
         (lambda: hp.randint("x", 5, 5), InvalidBounds, "low should be"),
-        (lambda: hp.choice("x", []), EmptyChoice, "at least one option"),
-        (lambda: hp.choice("x", {1, 2}), InvalidArgumentType, "set"),
-        (lambda: hp.choice("x", "abc"), InvalidArgumentType, "must be a list"),
         (lambda: hp.choice("x", 3), InvalidArgumentType, "must be a list"),
         (lambda: hp.choice("x", hp.uniform("y", 0, 1)), InvalidArgumentType, "unknown length"),
         (lambda: hp.pchoice("x", []), EmptyChoice, "at least one"),
@@ -94,6 +92,21 @@ def test_uniformint_is_an_int_of_a_float():
 def test_bad_arguments_are_refused_at_once(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+def test_what_is_no_list_is_taken_with_a_warning():
+    for options, kind in (({1, 2}, "a set"), ("abc", "a str"), ({"a": 1}, "a dict")):
+        with pytest.warns(UserWarning, match=f"options is {kind}, taken for"):
+            node = hp.choice("x", options)
+        assert len(node.pos_args) == 1 + len(options)
+
+
+def test_choices_without_options_are_refused_where_they_are_used():
+    """Packages make some, and leave them out."""
+    empty = hp.choice("x", [])
+    assert len(hp.choice("y", [1]).pos_args) == 2
+    with pytest.raises(EmptyChoice, match="at least one option"):
+        node_of({"x": empty})
 
 
 def test_what_is_a_list_in_all_but_name_is_taken():

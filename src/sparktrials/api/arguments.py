@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "annotated",
-    "is_raw",
     "known_part",
-    "raw_objective",
+    "objective_for",
     "suggester_for",
     "tree_of",
     "trials_for",
@@ -160,20 +159,33 @@ def _constant(tree: object) -> Suggester:
     return Constant()
 
 
-def is_raw(fn: object) -> bool:
-    """Whether an objective is marked to be called as ``fn(expr, memo, ctrl)``."""
-    return bool(getattr(fn, "fmin_pass_expr_memo_ctrl", False))
-
-
-def raw_objective(
+def objective_for(
     fn: Callable[..., Any],
-    space: Any,  # noqa: ANN401 - any tree
+    tree: Any,  # noqa: ANN401 - the space as the user made it
+    space: Space,
     trials: Trials,
+    raw: bool | None,  # noqa: FBT001 - fmin's pass_expr_memo_ctrl
 ) -> tuple[Callable[..., Any], Builder]:
-    """Return what calls ``fn(expr=..., memo=..., ctrl=...)``, and what builds its argument."""
-    from sparktrials.compat.control import ExprMemoCtrl, RawPoint  # noqa: PLC0415 - as above
+    """Return the objective, and what builds its argument of a point.
 
-    return ExprMemoCtrl.of(fn, space, trials), RawPoint()
+    Objectives that are marked, or meant by `raw`, are called as ``fn(expr, memo, ctrl)``.
+    """
+    if raw is None:
+        raw = bool(getattr(fn, "fmin_pass_expr_memo_ctrl", False))
+    if not raw and "sparktrials.compat.control" not in sys.modules:
+        return fn, space
+    from sparktrials.compat.control import (  # noqa: PLC0415 - as above
+        EvaluatedWithCtrl,
+        ExprMemoCtrl,
+        RawPoint,
+        asks_for_ctrl,
+    )
+
+    if not raw:
+        if not asks_for_ctrl(tree):
+            return fn, space
+        fn = EvaluatedWithCtrl(fn)
+    return ExprMemoCtrl.of(fn, tree, trials), RawPoint()
 
 
 # ---------------------------------------------------------------------- trials
@@ -218,7 +230,7 @@ def _mirror(theirs: Any) -> Trials:  # noqa: ANN401 - hyperopt.Trials, maybe
         raise InvalidArgumentType(msg)
     trials = Trials(exp_key=theirs._exp_key)  # noqa: SLF001 - Hyperopt has no other way
     trials.take_documents(theirs._dynamic_trials, refreshed=[t["tid"] for t in theirs])  # noqa: SLF001
-    trials.attachments = theirs.attachments
+    trials.share_attachments(theirs.attachments)
     return trials
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from sparktrials.study.protocols import Store
 
-__all__ = ["TrialAttachments", "attachment_name"]
+__all__ = ["AllAttachments", "TrialAttachments", "attachment_name"]
 
 _PREFIX = "ATTACH::"
 
@@ -18,6 +16,53 @@ _PREFIX = "ATTACH::"
 def attachment_name(trial_id: int, name: str) -> str:
     """Return the name of a trial's attachment among those of all trials, as in Hyperopt."""
     return f"{_PREFIX}{trial_id}::{name}"
+
+
+class AllAttachments(MutableMapping[str, Any]):
+    """``trials.attachments``: those of all trials, under `attachment_name`, and others.
+
+    Parameters
+    ----------
+    added
+        What was set by hand.
+    stored
+        Returns ``(trial id, names)`` of those that the store has.
+    fetch
+        Returns one of them, given the trial's id and the name.
+    """
+
+    def __init__(
+        self,
+        added: MutableMapping[str, Any],
+        stored: Callable[[], Iterable[tuple[int, Collection[str]]]],
+        fetch: Callable[[int, str], bytes],
+    ) -> None:
+        self._added = added
+        self._stored = stored
+        self._fetch = fetch
+
+    def _names(self) -> dict[str, tuple[int, str]]:
+        return {attachment_name(i, n): (i, n) for i, names in self._stored() for n in names}
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever was attached
+        if name in self._added:
+            return self._added[name]
+        return self._fetch(*self._names()[name])
+
+    def __setitem__(self, name: str, content: Any) -> None:  # noqa: ANN401
+        self._added[name] = content
+
+    def __delitem__(self, name: str) -> None:
+        del self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._names(), *self._added]))
+
+    def __len__(self) -> int:
+        return len(self._names().keys() | self._added.keys())
+
+    def __repr__(self) -> str:
+        return f"<attachments {', '.join(self)}>"
 
 
 class TrialAttachments(MutableMapping[str, Any]):

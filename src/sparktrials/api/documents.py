@@ -69,6 +69,8 @@ def document_of(trial: Trial, labels: Sequence[str], exp_key: str | None) -> dic
     """
     state = job_state_of(trial)
     point = trial.point
+    if not point.keys() <= set(labels):  # of another space than the present one
+        labels = sorted({*labels, *point})
     misc: dict[str, Any] = {
         "tid": trial.id,
         "cmd": ("domain_attachment", "FMinIter_Domain"),

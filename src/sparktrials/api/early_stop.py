@@ -31,7 +31,6 @@ class EndedView(TrialsView):
         self._ended: list[Trial] = []
         self._shown: list[dict[str, Any]] = []
         self._lowest: Trial | None = None
-        self.attachments = trials.attachments
         for trial in ended:
             self.add(trial)
 
@@ -85,6 +84,11 @@ class EndedView(TrialsView):
     def history(self) -> Sequence[Trial]:
         """The trials as values."""
         return self._ended
+
+    @property
+    def attachments(self) -> Any:  # noqa: ANN401 - as Trials'
+        """Attachments of all trials."""
+        return self._all.attachments
 
     def trial_attachments(self, trial: Any) -> Any:  # noqa: ANN401 - as Trials'
         """Return the attachments of a trial, given its document or id."""

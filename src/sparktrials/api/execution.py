@@ -81,7 +81,10 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
         if options.max_evals is not None:
             # Points of this call come on top of max_evals, and new ones are evaluated even where
             # the experiment has its trials already.
-            target = max(options.max_evals + on_top, len(kept) + len(new) if new else 0)
+            target = max(
+                options.max_evals + on_top - trials.counted_apart(),
+                len(kept) + len(new) if new else 0,
+            )
         limits = _limits(options, trials, target)
         done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
         loop = Loop(history=history, limits=limits, seed=seed, started=time.monotonic(), given=new)

@@ -5,28 +5,28 @@ from __future__ import annotations
 import contextlib
 import secrets
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import trial_of
-from sparktrials.api.attachments import TrialAttachments
+from sparktrials.api.attachments import AllAttachments, TrialAttachments
+from sparktrials.api.rows import Rows
 from sparktrials.api.shelf import Shelf
 from sparktrials.api.view import TrialsView, trial_id_of
 from sparktrials.errors import (
     InvalidArgument,
     InvalidArgumentType,
-    InvalidTrial,
     SpaceMismatch,
     StoreError,
 )
 from sparktrials.store import open_store
-from sparktrials.study.history import History
 from sparktrials.study.protocols import Experiment, Store
 from sparktrials.study.values import split
 
 if TYPE_CHECKING:
     from sparktrials.space import Space
+    from sparktrials.study.history import History
     from sparktrials.study.loop import Change
     from sparktrials.study.trial import Trial
 
@@ -68,13 +68,11 @@ class KeptTrials(TrialsView):
         self._key = exp_key or DEFAULT_KEY
         self._named = exp_key is not None
         self._store: Store = open_store("memory:" if store is None else store)
-        self._history: History | None = None
-        self._read: dict[int, Trial] = {}
+        self._kept = Rows()
         self._position = 0
-        self._next_id = 0
         self._is_running = False
         self._shelf = Shelf()
-        self.attachments: dict[str, Any] = {}
+        self._added: MutableMapping[str, Any] = {}
         if refresh:
             self.refresh()
 
@@ -88,9 +86,8 @@ class KeptTrials(TrialsView):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: the store, the trials in memory, documents made by hand."""
         state = self.__dict__.copy()
-        state["_read"] = {t.id: t for t in self._rows()}
+        state["_kept"] = list(self._rows())
         state["_shelf"] = self._shelf.by_hand()
-        state["_history"] = None
         state["_is_running"] = False
         return state
 
@@ -98,37 +95,33 @@ class KeptTrials(TrialsView):
         """Take up a pickle."""
         documents = state.pop("_shelf", ())
         self.__dict__.update(state)
+        self._kept = Rows(state["_kept"])
         self._shelf = Shelf()
         for document in documents:
-            if document["tid"] in self._read:
-                self._shelf.hold(document, self._read[document["tid"]])
+            trial = self._kept.get(document["tid"])
+            if trial is not None:
+                self._shelf.hold(document, trial)
 
     # ------------------------------------------------------------------ reading
 
     def _rows(self) -> Sequence[Trial]:
         if len(self._shelf) and not self._is_running:
             self._absorb()
-        return self._present()
-
-    def _present(self) -> Sequence[Trial]:
-        """Return the trials by id, documents that were changed not taken into account."""
-        if self._history is not None:
-            return self._history.trials
-        return [self._read[i] for i in sorted(self._read)]
+        return self._kept.present()
 
     def _labels(self) -> list[str]:
-        if self._history is not None:
-            return sorted(self._history.codec.labels)
+        if self._kept.history is not None:
+            return sorted(self._kept.history.codec.labels)
         experiment = self._store.experiment(self._key)
         if experiment is not None and experiment.fingerprint:
             return sorted(row["label"] for row in experiment.space)
         # Of a space that is not known yet, the labels are those that documents have.
         labels = dict.fromkeys(k for d in self._shelf.by_hand() for k in d["misc"]["vals"])
-        labels |= dict.fromkeys(label for t in self._read.values() for label in t.point)
+        labels |= dict.fromkeys(label for t in self._kept.present() for label in t.point)
         return sorted(labels)
 
     def _space(self) -> Space | None:
-        return None if self._history is None else self._history.space
+        return None if self._kept.history is None else self._kept.history.space
 
     def _documents(self, trials: Iterable[Trial]) -> list[dict[str, Any]]:
         labels, key = self._labels(), self._exp_key
@@ -161,55 +154,41 @@ class KeptTrials(TrialsView):
         if self._store.experiment(self._key) is None:
             return
         news, self._position = self._store.read(self._key, self._position)
-        known = self._known()
         # What a result holds beside plain data is in memory only.
-        self._take([t for t in news if not _ended(known(t.id))])
-
-    def _known(self) -> Callable[[int], Trial | None]:
-        history = self._history
-        if history is None:
-            return self._read.get
-        return history.get
-
-    def _take(self, trials: Sequence[Trial]) -> None:
-        """Put trials, new or changed, among those in memory."""
-        if self._history is None:
-            self._read.update((t.id, t) for t in trials)
-            return
-        history = self._history
-        try:
-            for trial in sorted(trials, key=lambda t: t.id):
-                history.put(self._fitted(trial, history.space))
-        except InvalidTrial:  # not the next one, or one that had ended: no change of that kind
-            rows = {t.id: t for t in history}
-            rows.update((t.id, self._fitted(t, history.space)) for t in trials)
-            self._history = self._new_history(history.space, rows.values())
+        self._kept.take([t for t in news if not _ended(self._kept.get(t.id))])
 
     def trial_attachments(self, trial: Any) -> TrialAttachments:  # noqa: ANN401 - document or id
         """Return the attachments of a trial, given its document or id: ``name -> content``."""
         trial_id = trial_id_of(trial)
-        known = self._known()(trial_id)
+        known = self._kept.get(trial_id)
         stored = () if known is None else known.attachments
-        return TrialAttachments(trial_id, self.attachments, stored, self._store, self._key)
+        return TrialAttachments(trial_id, self._added, stored, self._store, self._key)
+
+    @property
+    def attachments(self) -> AllAttachments:
+        """Attachments of all trials, ``"ATTACH::<tid>::<name>" -> content``, and others."""
+        return AllAttachments(
+            self._added,
+            lambda: ((t.id, t.attachments) for t in self._kept.present()),
+            lambda trial_id, name: self._store.attachment(self._key, trial_id, name),
+        )
 
     def _best(self) -> Trial:
-        if self._history is not None and self._history.best is not None:
-            return self._history.best
-        return super()._best()
+        return self._kept.best() or super()._best()
 
     def delete_all(self) -> None:
         """Remove the experiment from the store, with all its trials."""
         if self._store.experiment(self._key) is not None:
             self._store.delete(self._key)
-        self._history, self._read, self._position, self._next_id = None, {}, 0, 0
+        self._kept, self._position = Rows(), 0
         self._shelf.clear()
-        self.attachments = {}
+        self._added = {}
 
     # ------------------------------------------------------------------ changing
 
     def _absorb(self) -> None:
         """Take up what users changed in documents."""
-        known = self._known()
+        known = self._kept.get
         changed = []
         for document, shown in self._shelf.changed():
             before = known(shown.id)
@@ -226,7 +205,7 @@ class KeptTrials(TrialsView):
             )
         self._put([trial for _, trial in changed])
         for document, trial in changed:
-            self._shelf.hold(document, known(trial.id) or trial)
+            self._shelf.hold(document, self._kept.get(trial.id) or trial)
 
     def _put(
         self,
@@ -244,7 +223,7 @@ class KeptTrials(TrialsView):
         if self._store.durable:
             stored = [self._plain(t) for t in trials]
         self._store.append(self._key, stored, attachments)
-        self._take(trials)
+        self._kept.take(trials)
         if not self._is_running:
             self._position = max(self._position, self._store.read(self._key, self._position)[1])
 
@@ -265,18 +244,7 @@ class KeptTrials(TrialsView):
 
     def reserve(self, n: int) -> list[int]:
         """Return `n` new trial ids."""
-        if self._history is not None:
-            ids = self._history.reserve(n)
-        else:
-            first = max(self._next_id, max(self._read, default=-1) + 1)
-            ids = range(first, first + n)
-        self._next_id = ids.stop
-        return list(ids)
-
-    def _new_history(self, space: Space, trials: Iterable[Trial]) -> History:
-        history = History(space, trials)
-        history.reserve(max(0, self._next_id - history.next_id))
-        return history
+        return list(self._kept.reserve(n))
 
     def history_over(self, space: Space) -> History:
         """Return these trials as a history over `space`, the one of the present run if there is.
@@ -284,26 +252,18 @@ class KeptTrials(TrialsView):
         Raises
         ------
         InvalidPoint
-            If a trial does not fit the space.
+            If a trial that is still to be evaluated does not fit the space.
         """
         rows = self._rows()
-        history = self._history
-        if history is None or history.space.fingerprint != space.fingerprint:
-            history = self._new_history(space, [self._fitted(t, space) for t in rows])
-            if not self._is_running:
-                self._history, self._read = history, {}
-        return history
+        history = self._kept.history
+        if history is not None and history.space.fingerprint == space.fingerprint:
+            return history
+        kept = Rows() if self._is_running else self._kept
+        return kept.over(space, rows, strict=True)
 
-    @staticmethod
-    def _fitted(trial: Trial, space: Space) -> Trial:
-        """Return a trial that users gave with the raw draws that `space` has for its point."""
-        if not trial.given:
-            return trial
-        point = space.checked(trial.point, name=f"trial {trial.id}")
-        same = [(k, type(v)) for k, v in point.items()] == [
-            (k, type(v)) for k, v in trial.point.items()
-        ]
-        return trial if same and point == trial.point else replace(trial, point=point)
+    def counted_apart(self) -> int:
+        """Return how many trials count that are of another space than the present one."""
+        return self._kept.counted_apart()
 
     # ------------------------------------------------------------------ running
 
@@ -324,20 +284,20 @@ class KeptTrials(TrialsView):
             space=space.describe(),
             seed=_seed() if seed is None else seed,
         )
-        for trial in self._rows():
-            self._fitted(trial, space)  # what does not fit is refused before anything is bound
+        rows = self._rows()
+        Rows().over(space, rows, strict=True)  # refused before anything is bound
         found = self._created(wanted)
         self._store.acquire(self._key)
         self._is_running = True
         try:
-            in_memory = {t.id: t for t in self._present()}
+            in_memory = {t.id: t for t in rows}
             trials, self._position = self._store.read(self._key)
             # What a result holds beside plain data is in memory only. A run that an error ended
             # between the two may have left less in memory than in the store.
             rows = [in_memory[t.id] if _ended(in_memory.get(t.id)) else t for t in trials]
-            self._history = self._new_history(space, [self._fitted(t, space) for t in rows])
-            self._read = {}
-            yield self._history, found.seed if seed is None else seed
+            history = self._kept.over(space, rows, strict=not self._store.durable)
+            self._tell_apart()
+            yield history, found.seed if seed is None else seed
         except BaseException:
             # Whatever ended the run is what its user is to see.
             with contextlib.suppress(StoreError):
@@ -355,20 +315,30 @@ class KeptTrials(TrialsView):
             found = self._store.bind(wanted)
         if found.fingerprint == wanted.fingerprint:
             return found
+        if not self._store.durable:
+            return self._store.bind(wanted, replace=True)
         if not self._store.read(self._key)[0]:
             self._store.delete(self._key)
             found = self._store.create(wanted)
-            self._history, self._position = None, 0
+            self._kept, self._position = Rows(), 0
         if found.fingerprint != wanted.fingerprint:
             raise SpaceMismatch(_difference(found, wanted, self._store.url))
         return found
 
+    def _tell_apart(self) -> None:
+        apart = self._kept.counted_apart()
+        if apart:
+            warnings.warn(
+                f"{apart} of {len(self._kept)} trials do not fit the search space as it is now: "
+                "they count for max_evals, and inform nothing",
+                stacklevel=5,
+            )
+
     def settle(self, changes: Sequence[Change]) -> None:
         """Record changes outside of a run's loop."""
-        if changes and self._history is not None:
+        if changes:
             self._store.append(self._key, [change.trial for change in changes])
-            for change in changes:
-                self._history.put(change.trial)
+            self._kept.take([change.trial for change in changes])
 
 
 def _seed() -> int:

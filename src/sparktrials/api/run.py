@@ -7,9 +7,8 @@ from typing import Any
 
 from sparktrials.api.arguments import (
     annotated,
-    is_raw,
     known_part,
-    raw_objective,
+    objective_for,
     suggester_for,
     tree_of,
     trials_for,
@@ -128,8 +127,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     compiled = compile_space(tree_of(space))
     with trials_for(trials, trials_save_file) as (own, save):
         suggester = suggester_for(algo, compiled, space, fn, own)
-        raw = is_raw(fn) if pass_expr_memo_ctrl is None else bool(pass_expr_memo_ctrl)
-        objective, builder = raw_objective(fn, space, own) if raw else (fn, compiled)
+        objective, builder = objective_for(fn, space, compiled, own, pass_expr_memo_ctrl)
         work = Work(
             space=compiled,
             suggester=suggester,
@@ -152,7 +150,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         return evaluated(compiled, own.argmin)
 
 
-def space_eval(space: Any, hp_assignment: Mapping[str, object]) -> Any:  # noqa: ANN401 - any tree
+def space_eval(space: Any, hp_assignment: Any) -> Any:  # noqa: ANN401 - any tree, and checked
     """Return what the objective would receive for ``{label: value or branch index}``.
 
     Labels that the space has not are ignored.

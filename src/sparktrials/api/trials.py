@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from sparktrials.api.keeping import KeptTrials
 from sparktrials.api.shelf import DocumentList
 from sparktrials.api.view import trial_id_of
 from sparktrials.dispatch.inline import InlineDispatcher
-from sparktrials.errors import InvalidTrial
+from sparktrials.errors import InvalidArgument, InvalidTrial
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Dispatcher
@@ -68,7 +68,7 @@ class Trials(KeptTrials):
             raise InvalidTrial(msg)
         KeptTrials.__init__(self, None, state.get("_exp_key"))
         self._insert_trial_docs(state["_dynamic_trials"])
-        self.attachments.update(state.get("attachments") or {})
+        self._added.update(state.get("attachments") or {})
         self.refresh()
 
     # ------------------------------------------------------------------ documents
@@ -86,15 +86,15 @@ class Trials(KeptTrials):
     @_dynamic_trials.setter
     def _dynamic_trials(self, documents: Iterable[dict[str, Any]]) -> None:
         new = list(documents)
-        if self._store.durable and len(self._present()):
+        if self._store.durable and len(self._kept):
             msg = (
                 f"the trials of {self._store.url} are not replaced by assignment: use "
                 "trials_from_docs(documents), or delete_all() and insert_trial_docs(documents)"
             )
             raise InvalidTrial(msg)
-        attachments = self.attachments
+        added = self._added
         self.delete_all()
-        self.attachments = attachments
+        self._added = added
         self._insert_trial_docs(new)
 
     @property
@@ -144,16 +144,15 @@ class Trials(KeptTrials):
             own = doc
             if doc["tid"] in taken:
                 # Merging two histories is done this way, and Hyperopt keeps both.
-                own = renumbered(doc, max(self._next_id, max(taken) + 1))
+                own = renumbered(doc, max(self._kept.next_id, max(taken) + 1))
             trial = trial_of(own)
             taken.add(trial.id)
             documents.append(own)
             trials.append(trial)
         if trials:
             self._put(trials)
-            known = self._known()
             for document, trial in zip(documents, trials, strict=True):
-                self._shelf.hold(document, known(trial.id) or trial)
+                self._shelf.hold(document, self._kept.get(trial.id) or trial)
             self._unrefreshed |= {t.id for t in trials}
         return [trial.id for trial in trials]
 
@@ -172,9 +171,10 @@ class Trials(KeptTrials):
 
         Raises
         ------
-        ValueError
+        InvalidArgument
             If the arguments differ in length.
         """
+        _same_length(tids=tids, specs=specs, results=results, miscs=miscs)
         return [
             {
                 "state": JOB_STATE_NEW,
@@ -203,9 +203,12 @@ class Trials(KeptTrials):
 
         Raises
         ------
-        ValueError
-            If the arguments differ in length, or a misc names another tid or source.
+        InvalidArgument
+            If the arguments differ in length.
+        InvalidTrial
+            If a misc names another tid or source.
         """
+        _same_length(tids=tids, specs=specs, results=results, miscs=miscs, sources=sources)
         documents = []
         rows = zip(tids, specs, results, miscs, sources, strict=True)
         for tid, spec, result, misc, source in rows:
@@ -238,6 +241,10 @@ class Trials(KeptTrials):
         if refreshed is not None:
             self._unrefreshed = frozenset(inserted) - set(refreshed)
 
+    def share_attachments(self, added: MutableMapping[str, Any]) -> None:
+        """Keep what is attached by hand in a mapping of somebody else's."""
+        self._added = added
+
     def adopt(self, source: Trials) -> None:
         """Take over the trials of another history, attachments included; this one is empty."""
         attachments: dict[int, dict[str, bytes]] = {}
@@ -248,15 +255,14 @@ class Trials(KeptTrials):
         trials = [replace(t, given=True) for t in source.history]
         self._put(trials, attachments, source.experiment())
         for document in source._shelf.by_hand():
-            own = self._known()(document["tid"])
+            own = self._kept.get(document["tid"])
             if own is not None:
                 self._shelf.hold({**document, "exp_key": self._exp_key}, own)
-        self.attachments.update(source.attachments)
+        self._added.update(source._added)
 
     def documents_of(self, ids: Iterable[int]) -> list[dict[str, Any]]:
         """Return the documents of the trials of `ids` that there are."""
-        known = self._known()
-        return self._documents([t for t in map(known, ids) if t is not None])
+        return self._documents([t for t in map(self._kept.get, ids) if t is not None])
 
     def unrefreshed(self) -> int:
         """Return how many of the trials that were inserted are not refreshed yet."""
@@ -319,6 +325,14 @@ class Trials(KeptTrials):
             trials_save_file=trials_save_file,
             **others,
         )
+
+
+def _same_length(**columns: Sequence[Any]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{n} {name}" for name, n in lengths.items())
+        msg = f"there must be as many {', '.join(lengths)}; got {found}"
+        raise InvalidArgument(msg)
 
 
 def trials_from_docs(

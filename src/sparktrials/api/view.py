@@ -235,7 +235,7 @@ class TrialsView:
             raise InvalidArgument(msg)
         return space.values(self._best().point)
 
-    def average_best_error(self, bandit: Any = None) -> float:  # noqa: ANN401 - a Domain
+    def average_best_error(self, bandit: Any = None) -> Any:  # noqa: ANN401 - a Domain; np.float64
         """Return the true loss averaged over the trials that noise cannot tell from the best.
 
         Source: Bergstra et al., Hyperopt ``base.Trials.average_best_error``: each trial whose loss

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from pathlib import Path
 
+import sparktrials.compat.shim
 from sparktrials.compat.alias import install
 
 _USAGE = """\
@@ -22,6 +24,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(_USAGE)
         return 0 if arguments else 2
     install()
+    _pass_on()
     if arguments[0] == "-m":
         if len(arguments) == 1:
             sys.stderr.write(_USAGE)
@@ -38,6 +41,15 @@ def main(arguments: list[str]) -> int:
     sys.path[0] = str(program.resolve().parent)
     runpy.run_path(str(program), run_name="__main__")
     return 0
+
+
+def _pass_on() -> None:
+    """Have the processes that the program starts find this package under Hyperopt's name, too."""
+    package = Path(sparktrials.compat.shim.__file__).parent
+    source = package.parents[2]
+    paths = [str(package), os.environ.get("PYTHONPATH", ""), str(source)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    sys.path.insert(1, str(package))  # multiprocessing's children take this one over
 
 
 if __name__ == "__main__":

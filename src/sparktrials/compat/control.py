@@ -11,7 +11,7 @@ import numpy as np
 
 from sparktrials.api.documents import JOB_STATE_DONE, document_of
 from sparktrials.api.trials import Trials
-from sparktrials.compat.pyll.base import GarbageCollected, as_apply, dfs
+from sparktrials.compat.pyll.base import GarbageCollected, Literal, as_apply, dfs, rec_eval
 from sparktrials.dispatch.evaluation import STATUS_OK, current_evaluation
 from sparktrials.errors import InvalidArgument
 from sparktrials.study.trial import Trial, TrialState
@@ -19,7 +19,15 @@ from sparktrials.study.trial import Trial, TrialState
 if TYPE_CHECKING:
     from sparktrials.space import Point
 
-__all__ = ["Ctrl", "ExprMemoCtrl", "RawPoint", "memo_of"]
+__all__ = [
+    "Ctrl",
+    "EvaluatedWithCtrl",
+    "ExprMemoCtrl",
+    "RawPoint",
+    "asks_for_ctrl",
+    "memo_of",
+    "with_ctrl",
+]
 
 logger = logging.getLogger("hyperopt.base")
 
@@ -43,6 +51,7 @@ class Ctrl:
     def __init__(self, trials: Any, current_trial: Any = None) -> None:  # noqa: ANN401 - Hyperopt's
         self.trials = Trials() if trials is None else trials
         self.current_trial = current_trial
+        self._recorded: _Recorded | None = None
 
     def checkpoint(self, r: Any = None) -> None:  # noqa: ANN401 - a result
         """Note a preliminary result in the trial's document."""
@@ -52,6 +61,8 @@ class Ctrl:
     @property
     def attachments(self) -> MutableMapping[str, Any]:
         """The trial's attachments: ``name -> content``, to read and to write."""
+        if self._recorded is not None:
+            return self._recorded
         found: MutableMapping[str, Any] = self.trials.trial_attachments(trial=self.current_trial)
         return found
 
@@ -103,19 +114,6 @@ class _Recorded(MutableMapping[str, Any]):
         return len({**self.below, **self.new})
 
 
-class _LiveCtrl(Ctrl):
-    """The `Ctrl` of a trial that runs, here or on an executor, where there are no trials."""
-
-    def __init__(self, trials: Trials | None, document: dict[str, Any]) -> None:
-        super().__init__(trials, document)
-        self.recorded = _Recorded({} if trials is None else trials.trial_attachments(document))
-
-    @property
-    def attachments(self) -> MutableMapping[str, Any]:
-        """The trial's attachments: what is added goes with its result."""
-        return self.recorded
-
-
 class RawPoint:
     """Builds nothing: the objective evaluates the expression by itself."""
 
@@ -134,6 +132,28 @@ def memo_of(expr: Any, config: Mapping[str, Any]) -> dict[Any, Any]:  # noqa: AN
         for node in dfs(expr)
         if node.name == "hyperopt_param"
     }
+
+
+def asks_for_ctrl(space: Any) -> bool:  # noqa: ANN401 - any tree
+    """Whether a space has the `Ctrl` in it, as ``Domain.pyll_ctrl``."""
+    return any(isinstance(n, Literal) and n.obj is Ctrl for n in dfs(as_apply(space)))
+
+
+def with_ctrl(expr: Any, memo: dict[Any, Any], ctrl: Any) -> dict[Any, Any]:  # noqa: ANN401
+    """Return a memo in which a `Ctrl` stands for what asks for one."""
+    asking = [n for n in dfs(expr) if isinstance(n, Literal) and n.obj is Ctrl]
+    return {**memo, **dict.fromkeys(asking, ctrl)}
+
+
+class EvaluatedWithCtrl:
+    """An objective for a space that asks for the `Ctrl`, in the shape of a marked one."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+
+    def __call__(self, expr: Any, memo: dict[Any, Any], ctrl: Ctrl) -> Any:  # noqa: ANN401
+        """Evaluate the space, then the objective."""
+        return self.fn(rec_eval(expr, memo=with_ctrl(expr, memo, ctrl)))
 
 
 class ExprMemoCtrl:
@@ -164,9 +184,13 @@ class ExprMemoCtrl:
 
     def __call__(self, point: dict[str, Any]) -> Any:  # noqa: ANN401 - the user's result
         """Evaluate a point."""
-        ctrl = _LiveCtrl(self.trials, self._document(point))
+        document = self._document(point)
+        ctrl = Ctrl(self.trials, document)
+        # What is added goes with the result: on an executor there are no trials.
+        below = {} if self.trials is None else self.trials.trial_attachments(document)
+        ctrl._recorded = recorded = _Recorded(below)  # noqa: SLF001 - this module's
         returned = self.fn(expr=self.expr, memo=memo_of(self.expr, point), ctrl=ctrl)
-        new = ctrl.recorded.new
+        new = recorded.new
         if not new:
             return returned
         if isinstance(returned, (numbers.Real, np.number)):

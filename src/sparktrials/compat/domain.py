@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.compat.calling import documents_by
-from sparktrials.compat.control import Ctrl, memo_of
+from sparktrials.compat.control import Ctrl, memo_of, with_ctrl
 from sparktrials.compat.pyll.base import Apply, Literal, as_apply, dfs, rec_eval, scope
 from sparktrials.compat.pyll.convert import node_of
 from sparktrials.compat.vectorized import Vectorized
@@ -154,11 +154,7 @@ class Domain:
         )
 
     def _memo(self, config: Mapping[str, Any], ctrl: Any) -> dict[Any, Any]:  # noqa: ANN401
-        memo = self.memo_from_config(config)
-        for node in dfs(self.expr):  # a space may ask for the Ctrl by `Domain.pyll_ctrl`
-            if isinstance(node, Literal) and node.obj is Ctrl:
-                memo[node] = ctrl
-        return memo
+        return with_ctrl(self.expr, self.memo_from_config(config), ctrl)
 
     @staticmethod
     def _taken(returned: Any, ctrl: Any, attach: bool) -> dict[str, Any]:  # noqa: ANN401, FBT001

@@ -5,6 +5,7 @@ Arguments are checked as `sparktrials.hp` checks them; the expressions have Hype
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
@@ -112,7 +113,9 @@ def hp_choice(label: str, options: Iterable[Any]) -> Apply:
     """One of `options`, each equally likely; the parameter is the option's index."""
     listed = _listed(label, "options", options)
     # The options themselves are checked when the space is read as a whole.
-    native.choice(_plain(label), [None] * len(listed) if isinstance(listed, list) else listed)
+    # A choice without any is refused then, too: programs make some and leave them out.
+    outline = [None] * max(1, len(listed)) if isinstance(listed, list) else listed
+    native.choice(_plain(label), outline)
     index = scope.hyperopt_param(label, scope.randint(len(listed)))
     found: Apply = scope.switch(index, *listed)
     return found

@@ -245,7 +245,7 @@ def _loss(value: object) -> float:
         hasattr(kind, "__float__") and not isinstance(value, (np.ndarray, np.generic))
     ):
         try:
-            return float(value)
+            return float(value)  # type: ignore[arg-type]  # whatever has __float__
         except (OverflowError, ValueError, TypeError) as error:
             msg = f"the loss must be a number, got {_short(value)}: {error}"
             raise InvalidLoss(msg) from None

@@ -97,8 +97,10 @@ class MemoryStore:
             key = checked_key(experiment.key)
             return self._contents.setdefault(key, _Content(experiment)).experiment
 
-    def bind(self, experiment: Experiment) -> Experiment:
+    def bind(self, experiment: Experiment, *, replace: bool = False) -> Experiment:
         """Give an experiment whose space is not known yet its space; return the one stored.
+
+        `replace`: also if it has one.
 
         Raises
         ------
@@ -107,7 +109,7 @@ class MemoryStore:
         """
         with self._lock:
             content = self._known(experiment.key)
-            if not content.experiment.fingerprint:
+            if replace or not content.experiment.fingerprint:
                 content.experiment = experiment
             return content.experiment
 

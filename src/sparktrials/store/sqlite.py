@@ -117,8 +117,10 @@ class SQLiteStore:
 
         return experiment_from(self._session.write(work), self.url)
 
-    def bind(self, experiment: Experiment) -> Experiment:
+    def bind(self, experiment: Experiment, *, replace: bool = False) -> Experiment:
         """Give an experiment whose space is not known yet its space; return the one stored.
+
+        `replace`: also if it has one.
 
         Raises
         ------
@@ -133,7 +135,7 @@ class SQLiteStore:
             number = self._known(db, key)
             query = "SELECT document FROM experiment WHERE id = ?"
             found = experiment_from(db.execute(query, (number,)).fetchone()[0], self.url)
-            if found.fingerprint:
+            if found.fingerprint and not replace:
                 return found
             db.execute("UPDATE experiment SET document = ? WHERE id = ?", (document, number))
             return experiment

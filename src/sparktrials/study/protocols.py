@@ -243,8 +243,11 @@ class Store(Protocol):
     def create(self, experiment: Experiment) -> Experiment:
         """Add it unless its key is there; return the one that is stored."""
 
-    def bind(self, experiment: Experiment) -> Experiment:
-        """Give an experiment whose space is not known yet its space; return the one stored."""
+    def bind(self, experiment: Experiment, *, replace: bool = False) -> Experiment:
+        """Give an experiment whose space is not known yet its space; return the one stored.
+
+        `replace`: also if it has one.
+        """
 
     def acquire(self, key: str) -> None:
         """Become the experiment's one driver.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,22 @@ class Algorithm:
             )
             raise InvalidArgumentType(msg)
         return domain.documents_by(self, keywords, new_ids, trials, seed)
+
+    def __get__(self, obj: object, owner: type | None = None) -> Algorithm:
+        """Return itself: as an attribute it is as a function is, of an enumeration no member."""
+        return self
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What `inspect.signature` shows: Hyperopt's arguments, and the settings."""
+        call = inspect.signature(type(self).__call__).parameters
+        kind = inspect.Parameter.KEYWORD_ONLY
+        own = [p for p in call.values() if p.name not in {"self", "keywords"}]
+        settings = [
+            inspect.Parameter(f.name, kind, default=f.default)
+            for f in dataclasses.fields(self.settings)
+        ]
+        return inspect.Signature([*own, *settings])
 
     def __repr__(self) -> str:
         """Return it as users write it."""

@@ -5,6 +5,7 @@
 Each holds 12 trials of one space: a failed status, an error, attachments, and one that never ran.
 """
 
+import pathlib
 import pickle
 import sys
 
@@ -34,8 +35,8 @@ def objective(point):
 
 
 TRIALS = Trials()
-old = tuple(map(int, hyperopt.__version__.split("."))) < (0, 2, 6)
-rstate = np.random.RandomState(0) if old else np.random.default_rng(0)
+OLD = hyperopt.__version__ in {"0.2.5", "0.2.6"}  # what rstate had to be has changed since
+rstate = np.random.RandomState(0) if OLD else np.random.default_rng(0)
 fmin(
     objective,
     SPACE,
@@ -48,5 +49,4 @@ fmin(
 )
 TRIALS.insert_trial_docs([generate_trial(TRIALS.new_trial_ids(1)[0], {"x": 1.0, "kind": 0})])
 TRIALS.refresh()
-with open(sys.argv[1], "wb") as file:
-    pickle.dump(TRIALS, file)
+pathlib.Path(sys.argv[1]).write_bytes(pickle.dumps(TRIALS))

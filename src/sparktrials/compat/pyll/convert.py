@@ -19,7 +19,7 @@ from sparktrials.compat.pyll.foreign import evaluated, is_foreign, operations_of
 from sparktrials.compat.pyll.graph import Apply, graph_of, scope
 from sparktrials.compat.pyll.stochastic import implicit_stochastic_symbols
 from sparktrials.compat.pyll.translation import written
-from sparktrials.errors import BadSearchSpace, DuplicateLabel, InvalidLabel
+from sparktrials.errors import BadSearchSpace, DuplicateLabel, EmptyChoice, InvalidLabel
 from sparktrials.space.compile import compile_space
 from sparktrials.space.distributions import Categorical, Distribution, Integer, Normal, Uniform
 from sparktrials.space.nodes import (
@@ -235,6 +235,9 @@ class _Conversion:
                 "expression"
             )
             raise BadSearchSpace(msg)
+        if self.options.get(id(thing)) == 0:
+            msg = f"{label!r}: a choice needs at least one option"
+            raise EmptyChoice(msg)
         values = [_value(self.made[id(arg)]) for arg in given.inputs()]
         n = len(given.pos_args)
         keywords = dict(zip((k for k, _ in given.named_args), values[n:], strict=True))

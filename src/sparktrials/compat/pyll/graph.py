@@ -59,7 +59,14 @@ class SymbolTable(Symbols):
         return Apply(name, positional, named, o_len=o_len, pure=pure)
 
 
-class Apply(Operators):
+class _Kind(type):
+    """Shows a class under Hyperopt's name: packages look for that in ``str(type(space))``."""
+
+    def __repr__(cls) -> str:
+        return f"<class 'hyperopt.pyll.base.{cls.__name__}'>"
+
+
+class Apply(Operators, metaclass=_Kind):
     """An operation applied to other expressions.
 
     Attributes
