@@ -111,6 +111,20 @@ class StoreContract:
         assert store.experiment(KEY) == first
         assert store.experiments() == [first]
 
+    def test_a_space_that_is_not_known_yet(self, store):
+        store.create(experiment(fingerprint="", space=[], seed=1))
+        store.append(KEY, [trial(0, OK)])
+        bound = store.bind(experiment(seed=2))
+        assert bound.fingerprint == "f" * 32
+        assert store.experiment(KEY) == bound
+        assert len(store.read(KEY)[0]) == 1
+        other = experiment(fingerprint="e" * 32)
+        assert store.bind(other) == bound, "once it is known it stays"
+        assert store.bind(other, replace=True) == other
+        assert store.experiment(KEY) == other
+        with pytest.raises(StoreError, match="no experiment"):
+            store.bind(experiment("unknown"))
+
     def test_experiments_by_key(self, store):
         assert store.experiments() == []
         assert store.experiment(KEY) is None
