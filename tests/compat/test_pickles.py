@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sparktrials import Trials, fmin, hp, rand, space_eval
@@ -71,6 +72,8 @@ def test_it_goes_on_after_another_pickle(file):
 
 
 def test_it_loads_under_hyperopts_name(file):
+    if "0.3.0" in file.name and np.__version__ < "2":
+        pytest.skip("it was written with numpy 2, which numpy 1 does not read by itself")
     code = (
         "import pickle, sys\n"
         "with open(sys.argv[1], 'rb') as file:\n"

@@ -74,16 +74,19 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
     on_top = len(work.given) + trials.unrefreshed()
     with trials.running(work.space, options.seed) as (history, seed):
         # One that was cancelled is still to be evaluated.
-        kept = [t for t in history if t.state is not TrialState.CANCELLED]
-        evaluated = {_key(t.point) for t in kept if t.given}
-        new = [point for point in work.given if _key(point) not in evaluated]
+        new = list(work.given)
+        kept = len(history) - history.count(TrialState.CANCELLED)
+        if new:
+            given = (t for t in history if t.given and t.state is not TrialState.CANCELLED)
+            evaluated = {_key(t.point) for t in given}
+            new = [point for point in new if _key(point) not in evaluated]
         target = None
         if options.max_evals is not None:
             # Points of this call come on top of max_evals, and new ones are evaluated even where
             # the experiment has its trials already.
             target = max(
                 options.max_evals + on_top - trials.counted_apart(),
-                len(kept) + len(new) if new else 0,
+                kept + len(new) if new else 0,
             )
         limits = _limits(options, trials, target)
         done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)

@@ -85,8 +85,10 @@ class KeptTrials(TrialsView):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: the store, the trials in memory, documents made by hand."""
+        if not self._is_running:
+            self._absorb(self._shelf.moved() + self._shelf.edited(thoroughly=True))
         state = self.__dict__.copy()
-        state["_kept"] = list(self._rows())
+        state["_kept"] = list(self._kept.present())
         state["_shelf"] = self._shelf.by_hand()
         state["_is_running"] = False
         return state
@@ -105,8 +107,14 @@ class KeptTrials(TrialsView):
     # ------------------------------------------------------------------ reading
 
     def _rows(self) -> Sequence[Trial]:
-        if len(self._shelf) and not self._is_running:
-            self._absorb()
+        if not self._is_running:
+            self._absorb(self._shelf.moved())
+        return self._kept.present()
+
+    def _edited_rows(self) -> Sequence[Trial]:
+        """Return the trials by id, results that users changed included."""
+        if not self._is_running:
+            self._absorb(self._shelf.moved() + self._shelf.edited())
         return self._kept.present()
 
     def _labels(self) -> list[str]:
@@ -124,8 +132,7 @@ class KeptTrials(TrialsView):
         return None if self._kept.history is None else self._kept.history.space
 
     def _documents(self, trials: Iterable[Trial]) -> list[dict[str, Any]]:
-        labels, key = self._labels(), self._exp_key
-        return [self._shelf.document(t, labels, key) for t in trials]
+        return self._shelf.documents(trials, self._labels, self._exp_key)
 
     @property
     def _exp_key(self) -> str | None:
@@ -144,7 +151,7 @@ class KeptTrials(TrialsView):
     @property
     def history(self) -> list[Trial]:
         """All trials as values, by id."""
-        return list(self._rows())
+        return list(self._edited_rows())
 
     def refresh(self) -> None:
         """Read what the store has that is not here yet; nothing while a run goes on."""
@@ -174,6 +181,7 @@ class KeptTrials(TrialsView):
         )
 
     def _best(self) -> Trial:
+        self._edited_rows()
         return self._kept.best() or super()._best()
 
     def delete_all(self) -> None:
@@ -186,15 +194,11 @@ class KeptTrials(TrialsView):
 
     # ------------------------------------------------------------------ changing
 
-    def _absorb(self) -> None:
+    def _absorb(self, documents: Sequence[tuple[dict[str, Any], Trial]]) -> None:
         """Take up what users changed in documents."""
         known = self._kept.get
-        changed = []
-        for document, shown in self._shelf.changed():
-            before = known(shown.id)
-            # One that has moved on since it was read shows the past.
-            if before is shown:
-                changed.append((document, trial_of(document, before)))
+        # One that has moved on since it was read shows the past.
+        changed = [(d, trial_of(d, t)) for d, t in documents if known(t.id) is t]
         if not changed:
             return
         if self._store.durable and any(_ended(known(t.id)) for _, t in changed):
@@ -254,7 +258,7 @@ class KeptTrials(TrialsView):
         InvalidPoint
             If a trial that is still to be evaluated does not fit the space.
         """
-        rows = self._rows()
+        rows = self._edited_rows()
         history = self._kept.history
         if history is not None and history.space.fingerprint == space.fingerprint:
             return history
@@ -284,18 +288,26 @@ class KeptTrials(TrialsView):
             space=space.describe(),
             seed=_seed() if seed is None else seed,
         )
-        rows = self._rows()
-        Rows().over(space, rows, strict=True)  # refused before anything is bound
+        rows = self._edited_rows()
+        same = self._kept.is_over(space)
+        if not same:
+            Rows().over(space, rows, strict=True)  # refused before anything is bound
         found = self._created(wanted)
         self._store.acquire(self._key)
         self._is_running = True
         try:
-            in_memory = {t.id: t for t in rows}
-            trials, self._position = self._store.read(self._key)
+            since = self._position if same else 0
+            trials, self._position = self._store.read(self._key, since)
             # What a result holds beside plain data is in memory only. A run that an error ended
             # between the two may have left less in memory than in the store.
-            rows = [in_memory[t.id] if _ended(in_memory.get(t.id)) else t for t in trials]
-            history = self._kept.over(space, rows, strict=not self._store.durable)
+            news = [t for t in trials if not _ended(self._kept.get(t.id))]
+            if same:
+                self._kept.take(news)
+                history = self._kept.renewed(space)
+            else:
+                all_rows = {t.id: t for t in rows} | {t.id: t for t in news}
+                strict = not self._store.durable
+                history = self._kept.over(space, all_rows.values(), strict=strict)
             self._tell_apart()
             yield history, found.seed if seed is None else seed
         except BaseException:

@@ -112,6 +112,18 @@ class Rows:
         self.history, self._loose = history, {}
         return history
 
+    def is_over(self, space: Space) -> bool:
+        """Whether the history is over this space: the same parameters in the same columns."""
+        own = None if self.history is None else self.history.space
+        return own is not None and (own is space or own.parameters == space.parameters)
+
+    def renewed(self, space: Space) -> History:
+        """Return the history, over another space of the same parameters: constants may differ."""
+        if self.history is None:
+            return self.over(space, ())
+        self.history.space = space
+        return self.history
+
     def _set_apart(self, trial: Trial, fitted: Trial | None) -> None:
         if trial.state.terminal and (fitted is None or fitted.point != trial.point):
             self._apart[trial.id] = trial

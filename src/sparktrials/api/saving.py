@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sparktrials.errors import InvalidArgument, InvalidArgumentType, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ class _Unpickler(pickle.Unpickler):
     """Reads pickles that name Hyperopt's classes, whether it is installed or not."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - any global
-        """Return a global; Hyperopt's ``Trials`` are ours."""
+        """Return a global; Hyperopt's ``Trials`` are ours, and numpy 1 reads what numpy 2 wrote."""
+        if module.startswith("numpy._core") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
+            module = module.replace("numpy._core", "numpy.core", 1)
         if module.partition(".")[0] == "hyperopt":
             if name == "Trials":
                 from sparktrials.api.trials import Trials  # noqa: PLC0415 - it saves itself

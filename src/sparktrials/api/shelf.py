@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,77 +27,118 @@ class _Held:
     trial: Trial
     state: int
     result: dict[str, Any]
+    loss: Any
+    n: int
+    values: tuple[Any, ...]
     by_hand: bool = False
+
+    @classmethod
+    def of(cls, document: dict[str, Any], trial: Trial, *, by_hand: bool = False) -> _Held:
+        result = document["result"]
+        return cls(
+            document=document,
+            trial=trial,
+            state=document["state"],
+            result=result,
+            loss=result.get("loss"),
+            n=len(result),
+            values=tuple(result.values()),
+            by_hand=by_hand,
+        )
 
 
 class Shelf:
     """Keeps the documents that were read, and those that users made.
 
     Hyperopt's documents are its truth: programs set their ``state`` and ``result``. Here they show
-    trials; `changed` finds those that say something else by now.
+    trials; `moved` and `edited` find those that say something else by now.
     """
 
     def __init__(self) -> None:
-        self._held: dict[int, _Held] = {}
+        self._open: dict[int, _Held] = {}
+        self._ended: dict[int, _Held] = {}
         self._expected: dict[int, dict[str, Any]] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._open) + len(self._ended)
 
-    def document(self, trial: Trial, labels: Sequence[str], exp_key: str | None) -> dict[str, Any]:
-        """Return the document of a trial: made at the first read, brought up to date later."""
-        held = self._held.get(trial.id)
-        if held is None:
-            fresh = document_of(trial, labels, exp_key)
-            own = self._expected.pop(trial.id, None)
-            if own is None:
-                self._held[trial.id] = _held(fresh, trial)
-                return fresh
-            _update(own, fresh)
-            self._held[trial.id] = _held(own, trial, by_hand=True)
-            return own
-        if held.trial is not trial:
-            _update(held.document, document_of(trial, labels, exp_key))
-            self._held[trial.id] = _held(held.document, trial, by_hand=held.by_hand)
-        return held.document
+    def documents(
+        self, trials: Iterable[Trial], labels: Callable[[], Sequence[str]], exp_key: str | None
+    ) -> list[dict[str, Any]]:
+        """Return the documents of trials: made at the first read, brought up to date later."""
+        ended = self._ended
+        found: list[dict[str, Any]] = []
+        known: Sequence[str] | None = None
+        for trial in trials:
+            held = ended.get(trial.id)
+            if held is None or held.trial is not trial:
+                known = labels() if known is None else known
+                found.append(self._present(trial, known, exp_key))
+            else:
+                found.append(held.document)
+        return found
+
+    def _present(self, trial: Trial, labels: Sequence[str], exp_key: str | None) -> dict[str, Any]:
+        held = self._open.get(trial.id) or self._ended.get(trial.id)
+        if held is not None and held.trial is trial:
+            return held.document
+        fresh = document_of(trial, labels, exp_key)
+        own = self._expected.pop(trial.id, None) if held is None else held.document
+        if own is None:
+            self._keep(_Held.of(fresh, trial))
+            return fresh
+        _update(own, fresh)
+        self._keep(_Held.of(own, trial, by_hand=held is None or held.by_hand))
+        return own
+
+    def _keep(self, held: _Held) -> None:
+        self._open.pop(held.trial.id, None)
+        self._ended.pop(held.trial.id, None)
+        (self._ended if held.trial.state.terminal else self._open)[held.trial.id] = held
 
     def hold(self, document: dict[str, Any], trial: Trial) -> None:
         """Keep a user's own document of a trial."""
-        self._held[trial.id] = _held(document, trial, by_hand=True)
+        self._keep(_Held.of(document, trial, by_hand=True))
 
     def expect(self, document: dict[str, Any]) -> None:
         """Keep a document for a trial that is about to be made."""
         self._expected[document["tid"]] = document
 
-    def changed(self) -> list[tuple[dict[str, Any], Trial]]:
-        """Return the documents that users changed, each with the trial that it showed.
+    def moved(self) -> list[tuple[dict[str, Any], Trial]]:
+        """Return the documents of trials that had not ended, and whose state users have set.
 
-        Of a trial that has not ended only a new state counts: a result without one is a note.
+        A result without a new state is a note.
         """
         return [
-            (held.document, held.trial)
-            for held in self._held.values()
-            if held.document["state"] != held.state
-            or (held.trial.state.terminal and not _same(held.document["result"], held.result))
+            (h.document, h.trial) for h in self._open.values() if h.document["state"] != h.state
         ]
+
+    def edited(self, *, thoroughly: bool = False) -> list[tuple[dict[str, Any], Trial]]:
+        """Return the documents of ended trials that users have changed since.
+
+        `thoroughly`: also in values beside the loss.
+        """
+        found = [
+            h
+            for h in self._ended.values()
+            if (result := h.document["result"]) is not h.result
+            or result.get("loss") is not h.loss
+            or len(result) != h.n
+            or h.document["state"] != h.state
+            or (thoroughly and not _same(result.values(), h.values))
+        ]
+        return [(h.document, h.trial) for h in found]
 
     def by_hand(self) -> list[dict[str, Any]]:
         """Return the documents that users made."""
-        return [held.document for held in self._held.values() if held.by_hand]
-
-    def shown(self, trial_id: int) -> Trial | None:
-        """Return the trial as its document shows it, if it was read."""
-        held = self._held.get(trial_id)
-        return None if held is None else held.trial
+        held = [*self._open.values(), *self._ended.values()]
+        return [h.document for h in held if h.by_hand]
 
     def clear(self) -> None:
         """Forget all."""
-        self._held.clear()
+        self._open.clear()
+        self._ended.clear()
         self._expected.clear()
-
-
-def _held(document: dict[str, Any], trial: Trial, *, by_hand: bool = False) -> _Held:
-    return _Held(document, trial, document["state"], dict(document["result"]), by_hand)
 
 
 def _update(document: dict[str, Any], fresh: Mapping[str, Any]) -> None:
@@ -108,15 +149,9 @@ def _update(document: dict[str, Any], fresh: Mapping[str, Any]) -> None:
             document["misc"][key] = fresh["misc"][key]
 
 
-def _same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _same(a: Iterable[object], b: Iterable[object]) -> bool:
     """Whether two results hold the same objects: values may not compare, arrays do not."""
-    return len(a) == len(b) and all(
-        key in b and (value is b[key] or _equal(value, b[key])) for key, value in a.items()
-    )
-
-
-def _equal(a: object, b: object) -> bool:
-    return type(a) is type(b) and isinstance(a, (int, float, str, bytes)) and (a == b or a != a)  # noqa: PLR0124 - NaN
+    return all(x is y for x, y in zip(a, b, strict=False))
 
 
 class DocumentList(list[dict[str, Any]]):

@@ -137,14 +137,15 @@ class Trials(KeptTrials):
 
     def _insert_trial_docs(self, docs: Iterable[dict[str, Any]]) -> list[int]:
         """Insert trial documents of whatever ``exp_key``."""
-        taken = {t.id for t in self._rows()}
+        self._rows()
+        taken: set[int] = set()
         documents: list[dict[str, Any]] = []
         trials = []
         for doc in docs:
             own = doc
-            if doc["tid"] in taken:
+            if doc["tid"] in taken or self._kept.get(doc["tid"]) is not None:
                 # Merging two histories is done this way, and Hyperopt keeps both.
-                own = renumbered(doc, max(self._kept.next_id, max(taken) + 1))
+                own = renumbered(doc, max(self._kept.next_id, max(taken, default=-1) + 1))
             trial = trial_of(own)
             taken.add(trial.id)
             documents.append(own)

@@ -82,7 +82,8 @@ class TrialsView:
     # ------------------------------------------------------------------ documents
 
     def _visible(self) -> list[Trial]:
-        return [t for t in self._rows() if not is_hidden(t)]
+        ok = TrialState.OK
+        return [t for t in self._rows() if t.state is ok or not is_hidden(t)]
 
     def _documents(self, trials: Iterable[Trial]) -> list[dict[str, Any]]:
         """Return the documents of trials."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from sparktrials.api.arguments import suggester_for
 from sparktrials.api.documents import (
+    JOB_STATE_CANCEL,
     JOB_STATE_DONE,
     JOB_STATE_ERROR,
     JOB_STATE_NEW,
@@ -26,7 +27,6 @@ from sparktrials.compat.base import spec_from_misc
 from sparktrials.compat.control import Ctrl, ExprMemoCtrl, RawPoint
 from sparktrials.compat.domain import Domain
 from sparktrials.compat.utils import coarse_utcnow
-from sparktrials.study.trial import TrialState
 
 __all__ = [
     "FMinIter",
@@ -189,7 +189,8 @@ class FMinIter:
         left = None if self.timeout is None else self.start_time + self.timeout - time.monotonic()
         if left is not None and left <= 0:
             return
-        counted = sum(t.state is not TrialState.CANCELLED for t in self.trials.history)
+        cancelled = self.trials.count_by_state_unsynced(JOB_STATE_CANCEL)
+        counted = len(self.trials.history) - cancelled
         target = counted + max(0, N)
         if target == 0:
             return

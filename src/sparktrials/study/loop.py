@@ -143,9 +143,8 @@ class Loop:
     def __post_init__(self) -> None:
         """Take up what an earlier driver left in flight."""
         self._given.extend(self.given)
-        for trial in self.history:
-            if not trial.state.terminal:
-                self._again.append(trial)
+        if self.history.count(TrialState.NEW, TrialState.RUNNING):
+            self._again.extend(t for t in self.history if not t.state.terminal)
 
     # ------------------------------------------------------------------ what next
 
