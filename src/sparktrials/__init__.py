@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         JOB_STATES as JOB_STATES,
     )
     from sparktrials.api.run import fmin as fmin, space_eval as space_eval
+    from sparktrials.api.saving import load_trials as load_trials
     from sparktrials.api.spark_trials import SparkTrials as SparkTrials
     from sparktrials.api.trials import Trials as Trials, trials_from_docs as trials_from_docs
     from sparktrials.dispatch.evaluation import (
@@ -67,6 +68,7 @@ _PUBLIC = {
     "exceptions": ("sparktrials.errors", None),
     "fmin": ("sparktrials.api.run", "fmin"),
     "hp": ("sparktrials.hp", None),
+    "load_trials": ("sparktrials.api.saving", "load_trials"),
     "mix": ("sparktrials.suggest.mix", None),
     "partial": ("functools", "partial"),
     "rand": ("sparktrials.suggest.random", None),

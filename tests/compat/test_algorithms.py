@@ -112,7 +112,7 @@ def test_batches_are_asked_for_with_max_queue_len():
         (None, InvalidArgument, "list of at most 1"),
         ([{}], InvalidTrial, "misc.vals"),
         ([{"tid": 0, "misc": {"vals": {"x": [1.0]}}}], InvalidPoint, "lacks"),
-        ([{"tid": 0, "misc": {"vals": {"y": [1.0]}}}], InvalidPoint, "'y'"),
+        ([{"tid": 0, "misc": {"vals": {"y": [1.0]}}}], InvalidPoint, "lacks"),
     ],
 )
 def test_answers_that_are_none(answer, error, text):

@@ -143,6 +143,22 @@ def test_a_second_fmin_goes_on(spark_local):
     assert trials.tids == [0, 1, 2]
 
 
+def test_an_algorithm_of_the_users_takes_one_id_at_a_time(spark_local):
+    asked = []
+
+    def mine(new_ids, domain, trials, seed):
+        asked.append(len(new_ids))
+        return tpe.suggest(new_ids, domain, trials, seed)
+
+    trials = SparkTrials(spark_session=spark_local)
+    run(trials, 12, algo=mine)
+    assert asked == [1] * 12
+    assert trials.tids == list(range(12))
+    run(trials, 24, algo=mine, max_queue_len=2)
+    assert 2 in asked
+    assert len(trials) == 24
+
+
 def test_of_two_limits_the_one_that_comes_first_holds_for_one_call(spark_local):
     def slow(x):
         import time

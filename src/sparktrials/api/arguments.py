@@ -1,6 +1,6 @@
 """Arguments of Hyperopt's kinds as ours: annotated objectives, its graphs, algorithms and trials.
 
-The one module that reaches for ``compat`` from this side, and only when such an argument comes.
+It reaches for ``compat``, as ``saving`` does, and only when such an argument comes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "annotated",
+    "has_own_fmin",
     "known_part",
     "objective_for",
     "suggester_for",
@@ -118,8 +119,12 @@ def suggester_for(
     tree: Any,  # noqa: ANN401 - the space as the user made it
     objective: Callable[..., Any],
     trials: Trials,
+    *,
+    at_once: int = 1,
 ) -> Suggester:
     """Return the suggester that a user's ``algo`` stands for.
+
+    A function of the user's gets `at_once` ids at a time.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def suggester_for(
         return suggester_of(algo)
     from sparktrials.compat.foreign import ForeignAlgorithm  # noqa: PLC0415 - as above
 
-    return ForeignAlgorithm.of(algo, objective, tree, trials)
+    return ForeignAlgorithm.of(algo, objective, tree, trials, at_once)
 
 
 def _constant(tree: object) -> Suggester:
@@ -219,11 +224,17 @@ def trials_for(trials: Any, save_file: str) -> Iterator[tuple[Trials, SaveFile |
             _give_back(trials, theirs)
 
 
+def has_own_fmin(trials: object) -> bool:
+    """Whether trials are of a user's subclass with a ``fmin`` of its own."""
+    return isinstance(trials, Trials) and type(trials).fmin is not Trials.fmin
+
+
 def _mirror(theirs: Any) -> Trials:  # noqa: ANN401 - hyperopt.Trials, maybe
     """Return `Trials` with the documents of Hyperopt's."""
     # Subclasses that evaluate elsewhere have another way to run; those of users have not.
     runs_elsewhere = getattr(type(theirs), "asynchronous", False)
-    if isinstance(theirs, type) or not hasattr(theirs, "_dynamic_trials") or runs_elsewhere:
+    usable = hasattr(theirs, "_dynamic_trials") and hasattr(theirs, "_insert_trial_docs")
+    if isinstance(theirs, type) or not usable or runs_elsewhere:
         names = {"SparkTrials": "sparktrials.SparkTrials(...)"}
         instead = names.get(type(theirs).__name__, "sparktrials.Trials(...)")
         msg = f"trials must be Trials or SparkTrials of this package, got {theirs!r}: use {instead}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,15 @@ def attachment_name(trial_id: int, name: str) -> str:
     return f"{_PREFIX}{trial_id}::{name}"
 
 
+def _tell_where(name: str, url: str | None) -> None:
+    if url is not None:
+        warnings.warn(
+            f"attachment {name!r} is kept in memory and in pickles, not in {url}: what an "
+            "objective returns under 'attachments' is",
+            stacklevel=3,
+        )
+
+
 class AllAttachments(MutableMapping[str, Any]):
     """``trials.attachments``: those of all trials, under `attachment_name`, and others.
 
@@ -25,6 +35,8 @@ class AllAttachments(MutableMapping[str, Any]):
     ----------
     added
         What was set by hand.
+    url
+        The durable store that does not keep those; None where there is none.
     stored
         Returns ``(trial id, names)`` of those that the store has.
     fetch
@@ -34,10 +46,12 @@ class AllAttachments(MutableMapping[str, Any]):
     def __init__(
         self,
         added: MutableMapping[str, Any],
+        url: str | None,
         stored: Callable[[], Iterable[tuple[int, Collection[str]]]],
         fetch: Callable[[int, str], bytes],
     ) -> None:
         self._added = added
+        self._url = url
         self._stored = stored
         self._fetch = fetch
 
@@ -47,13 +61,24 @@ class AllAttachments(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever was attached
         if name in self._added:
             return self._added[name]
-        return self._fetch(*self._names()[name])
+        number, _, own = name.removeprefix(_PREFIX).partition("::")
+        if not (name.startswith(_PREFIX) and number.isdigit() and own):
+            raise KeyError(name)
+        return self._fetch(int(number), own)
 
     def __setitem__(self, name: str, content: Any) -> None:  # noqa: ANN401
+        _tell_where(name, self._url)
         self._added[name] = content
 
     def __delitem__(self, name: str) -> None:
         del self._added[name]
+
+    def copy(self) -> dict[str, Any]:
+        """Return them as a dict."""
+        return dict(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys([*self._names(), *self._added]))
@@ -101,6 +126,7 @@ class TrialAttachments(MutableMapping[str, Any]):
         return self._store.attachment(self._key, self._trial_id, name)
 
     def __setitem__(self, name: str, content: Any) -> None:  # noqa: ANN401
+        _tell_where(name, self._store.url if self._store.durable else None)
         self._added[self._name(name)] = content
 
     def __delitem__(self, name: str) -> None:

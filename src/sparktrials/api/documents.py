@@ -1,6 +1,6 @@
 """Trials as Hyperopt's documents, built when they are read.
 
-The one module that knows ``idxs``, ``vals`` and job states.
+``adoption`` is the way back. Left of ``api`` nobody knows ``idxs``, ``vals`` and job states.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.api.documents import document_of
 from sparktrials.api.view import TrialsView, all_failed, is_hidden
 from sparktrials.study.trial import Trial, TrialState
 
@@ -22,8 +21,9 @@ logger = logging.getLogger("sparktrials")
 class EndedView(TrialsView):
     """The trials that ended with a result, in the order in which they did.
 
-    What Hyperopt hides, trials that raised or lost their worker, is not in it. A document is built
-    once, when its trial ends; that of a trial without a loss has a loss of NaN.
+    What Hyperopt hides, trials that raised or lost their worker, is not in it. The documents are
+    those of the trials themselves; that of a trial without a loss is a copy with a loss of NaN.
+    Pickled, it is the trials.
     """
 
     def __init__(self, trials: Trials, ended: Iterable[Trial]) -> None:
@@ -39,8 +39,9 @@ class EndedView(TrialsView):
         if is_hidden(trial):
             return False
         self._ended.append(trial)
-        document = document_of(trial, self._all._labels(), self._exp_key)  # noqa: SLF001 - a view of it
-        document["result"].setdefault("loss", float("nan"))
+        (document,) = self._all._documents([trial])  # noqa: SLF001 - a view of it
+        if "loss" not in document["result"]:
+            document = {**document, "result": {**document["result"], "loss": float("nan")}}
         self._shown.append(document)
         lowest = self._lowest
         if trial.loss is not None and (
@@ -94,8 +95,15 @@ class EndedView(TrialsView):
         """Return the attachments of a trial, given its document or id."""
         return self._all.trial_attachments(trial)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self._all,)
+
     def refresh(self) -> None:
         """Do nothing: it is always up to date."""
+
+
+def _itself(trials: Any) -> Any:  # noqa: ANN401 - what a pickled view is
+    return trials
 
 
 def judge_of(

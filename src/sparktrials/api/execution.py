@@ -70,6 +70,14 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
     BaseException
         What ended the run early, if it was an error; all that had arrived is kept.
     """
+    try:
+        _run(options, work, trials)
+    finally:
+        if work.save is not None:  # with what users changed in documents while it ran
+            work.save.write(trials)
+
+
+def _run(options: FminOptions, work: Work, trials: Trials) -> None:
     # Documents that were inserted and not refreshed come on top, as in Hyperopt.
     on_top = len(work.given) + trials.unrefreshed()
     with trials.running(work.space, options.seed) as (history, seed):
@@ -134,8 +142,6 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
         finally:
             dispatcher.close()
             trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
-            if work.save is not None:
-                work.save.write(trials)
             trials.ended()
     say_stopped(options, trials, stop)
 

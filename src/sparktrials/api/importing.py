@@ -67,7 +67,7 @@ def import_trials(
         if target.history:
             msg = (
                 f"experiment {wanted!r} in {target.store.url} has {len(target.history)} trials "
-                "already: choose another exp_key"
+                "already: choose another exp_key (--exp-key)"
             )
             raise StoreError(msg)
         if source.history:

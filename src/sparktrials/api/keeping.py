@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import trial_of
 from sparktrials.api.attachments import AllAttachments, TrialAttachments
+from sparktrials.api.mismatch import difference
 from sparktrials.api.rows import Rows
 from sparktrials.api.shelf import Shelf
 from sparktrials.api.view import TrialsView, trial_id_of
@@ -19,8 +20,9 @@ from sparktrials.errors import (
     InvalidArgumentType,
     SpaceMismatch,
     StoreError,
+    StoreInUse,
 )
-from sparktrials.store import open_store
+from sparktrials.store import is_url, open_store
 from sparktrials.study.protocols import Experiment, Store
 from sparktrials.study.values import split
 
@@ -51,7 +53,7 @@ class KeptTrials(TrialsView):
         exp_key: str | None = None,
         refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
     ) -> None:
-        if isinstance(store, str) and ":" not in store:
+        if isinstance(store, str) and not is_url(store):
             if "/" in store or store.endswith((".db", ".sqlite", ".sqlite3")):
                 msg = f"store must be a URL; for a file write 'sqlite:///{store}', got {store!r}"
                 raise InvalidArgument(msg)
@@ -79,9 +81,13 @@ class KeptTrials(TrialsView):
     def __repr__(self) -> str:
         """Return where it is and how many trials it has."""
         return (
-            f"<{type(self).__name__} {self._key!r} in {self._store.url} with "
+            f"<{type(self).__name__} {self._key!r} in {self._where} with "
             f"{len(self._rows())} trials>"
         )
+
+    @property
+    def _where(self) -> str:
+        return self._store.url.rstrip(":")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: the store, the trials in memory, documents made by hand."""
@@ -89,19 +95,22 @@ class KeptTrials(TrialsView):
             self._absorb(self._shelf.moved() + self._shelf.edited(thoroughly=True))
         state = self.__dict__.copy()
         state["_kept"] = list(self._kept.present())
-        state["_shelf"] = self._shelf.by_hand()
+        state["_shelf"] = self._shelf.own(self._labels(), self._exp_key)
+        state["_next_id"] = self._kept.next_id
         state["_is_running"] = False
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up a pickle."""
-        documents = state.pop("_shelf", ())
+        documents, next_id = state.pop("_shelf", ()), state.pop("_next_id", 0)
         self.__dict__.update(state)
-        self._kept = Rows(state["_kept"])
+        self._kept = Rows(state["_kept"], next_id)
         self._shelf = Shelf()
         for document in documents:
             trial = self._kept.get(document["tid"])
-            if trial is not None:
+            if trial is None:
+                self._shelf.expect(document)
+            else:
                 self._shelf.hold(document, trial)
 
     # ------------------------------------------------------------------ reading
@@ -157,7 +166,7 @@ class KeptTrials(TrialsView):
         """Read what the store has that is not here yet; nothing while a run goes on."""
         if self._is_running:
             return
-        self._rows()  # what users changed in documents comes first
+        self._edited_rows()  # what users changed in documents comes first
         if self._store.experiment(self._key) is None:
             return
         news, self._position = self._store.read(self._key, self._position)
@@ -176,9 +185,14 @@ class KeptTrials(TrialsView):
         """Attachments of all trials, ``"ATTACH::<tid>::<name>" -> content``, and others."""
         return AllAttachments(
             self._added,
+            self._store.url if self._store.durable else None,
             lambda: ((t.id, t.attachments) for t in self._kept.present()),
             lambda trial_id, name: self._store.attachment(self._key, trial_id, name),
         )
+
+    @attachments.setter
+    def attachments(self, attachments: Mapping[str, Any]) -> None:
+        self._added = dict(attachments)
 
     def _best(self) -> Trial:
         self._edited_rows()
@@ -226,10 +240,46 @@ class KeptTrials(TrialsView):
         stored = list(trials)
         if self._store.durable:
             stored = [self._plain(t) for t in trials]
-        self._store.append(self._key, stored, attachments)
-        self._kept.take(trials)
-        if not self._is_running:
-            self._position = max(self._position, self._store.read(self._key, self._position)[1])
+        with self._driving():
+            if self._store.durable and not self._is_running:
+                self._check_ours(trials)
+            self._store.append(self._key, stored, attachments)
+            self._kept.take(trials)
+            if not self._is_running:
+                read = self._store.read(self._key, self._position)
+                self._position = max(self._position, read[1])
+
+    @contextlib.contextmanager
+    def _driving(self) -> Iterator[None]:
+        """Be the experiment's driver for a moment: nobody else writes meanwhile."""
+        if self._is_running or not self._store.durable:
+            yield
+            return
+        self._store.acquire(self._key)
+        try:
+            yield
+        finally:
+            self._store.release(self._key)
+
+    def _check_ours(self, trials: Sequence[Trial]) -> None:
+        """Refuse to write what another program has written since this one has read.
+
+        Raises
+        ------
+        StoreInUse
+            If there is such a trial.
+        """
+        news, _ = self._store.read(self._key, self._position)
+        theirs = {t.id: t for t in news}
+        for trial in trials:
+            found = theirs.get(trial.id)
+            if found is not None and found != self._kept.get(trial.id):
+                msg = (
+                    f"trial {trial.id} of experiment {self._key!r} in {self._store.url} was "
+                    "written by another program since this one has read it: one program at a time "
+                    "asks and tells by documents; call refresh(), and take new ids"
+                )
+                raise StoreInUse(msg)
 
     def _plain(self, trial: Trial) -> Trial:
         """Return a trial with those values of its result that a durable store keeps."""
@@ -334,7 +384,7 @@ class KeptTrials(TrialsView):
             found = self._store.create(wanted)
             self._kept, self._position = Rows(), 0
         if found.fingerprint != wanted.fingerprint:
-            raise SpaceMismatch(_difference(found, wanted, self._store.url))
+            raise SpaceMismatch(difference(found, wanted, self._store.url))
         return found
 
     def _tell_apart(self) -> None:
@@ -359,32 +409,3 @@ def _seed() -> int:
 
 def _ended(trial: Trial | None) -> bool:
     return trial is not None and trial.state.terminal
-
-
-def _difference(found: Experiment, wanted: Experiment, url: str) -> str:
-    """Say how two spaces differ."""
-
-    def table(experiment: Experiment) -> dict[str, str]:
-        return {
-            row["label"]: row["distribution"]
-            + (f" if {row['condition']}" if row["condition"] else "")
-            for row in experiment.space
-        }
-
-    stored, given = table(found), table(wanted)
-    lines = [
-        f"  {label!r}: stored {stored.get(label, 'nothing')}; given {given.get(label, 'nothing')}"
-        for label in sorted({*stored, *given})
-        if stored.get(label) != given.get(label)
-    ]
-
-    def whole(rows: dict[str, str]) -> str:
-        return "; ".join(f"{label}: {text}" for label, text in rows.items())
-
-    return (
-        f"the experiment {found.key!r} in {url} has another search space than the one given:\n"
-        + "\n".join(lines or ["  (the same text, other numbers)"])
-        + f"\nstored space: {whole(stored)}\ngiven space: {whole(given)}\n"
-        "Use another exp_key, give the stored space, or remove the experiment with "
-        "trials.delete_all()"
-    )

@@ -37,6 +37,7 @@ def warn_parallelism(target: int | None, suggester: Suggester, slots: int, done:
 
 def say_complete(options: FminOptions, trials: Trials, history: History, target: int) -> None:
     """Say that the experiment has its trials already."""
+    where = trials.store.url.rstrip(":")
     best = history.best
     done = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
     found = (
@@ -45,8 +46,8 @@ def say_complete(options: FminOptions, trials: Trials, history: History, target:
         else f"best loss {best.loss:.6g} in trial {best.id} with {trials.best_params}"
     )
     show(
-        f"the experiment {trials.exp_key!r} in {trials.store.url} is complete: {done} of "
-        f"{target} trials, {found}. To go on: fmin(..., max_evals=N) with N > {done}; "
+        f"the experiment {trials.exp_key!r} in {where} is complete: {done} of {target} trials, "
+        f"{found}. To go on: fmin(..., max_evals=N) with N > {done}; "
         "to start anew: another exp_key, or trials.delete_all()",
         verbose=options.verbose,
     )

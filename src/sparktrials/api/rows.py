@@ -31,11 +31,11 @@ class Rows:
     nothing if a parameter is missing.
     """
 
-    def __init__(self, trials: Iterable[Trial] = ()) -> None:
+    def __init__(self, trials: Iterable[Trial] = (), next_id: int = 0) -> None:
         self.history: History | None = None
         self._loose = {t.id: t for t in trials}
         self._apart: dict[int, Trial] = {}
-        self._next_id = 0
+        self._next_id = next_id
 
     def __len__(self) -> int:
         return len(self.present())

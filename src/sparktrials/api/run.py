@@ -7,6 +7,7 @@ from typing import Any
 
 from sparktrials.api.arguments import (
     annotated,
+    has_own_fmin,
     known_part,
     objective_for,
     suggester_for,
@@ -31,7 +32,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     loss_threshold: float | None = None,
     trials: Any = None,  # noqa: ANN401 - checked below
     rstate: Any = None,  # noqa: ANN401 - int, Generator or RandomState
-    allow_trials_fmin: bool = True,  # noqa: ARG001, FBT001, FBT002 - Hyperopt's
+    allow_trials_fmin: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's
     pass_expr_memo_ctrl: bool | None = None,  # noqa: FBT001
     catch_eval_exceptions: bool | None = None,  # noqa: FBT001
     verbose: bool = True,  # noqa: FBT001, FBT002
@@ -69,7 +70,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         An int, ``numpy.random.Generator`` or ``RandomState``; a resumed experiment without one
         keeps its seed.
     allow_trials_fmin
-        Accepted for Hyperopt's sake.
+        Whether the ``fmin`` of a subclass of `Trials` is called, if it has its own.
     pass_expr_memo_ctrl
         Whether `fn` is called as ``fn(expr, memo, ctrl)``; None: if it is marked so.
     catch_eval_exceptions
@@ -110,6 +111,24 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     """
     if isinstance(space, str):
         fn, space = annotated(fn, space)
+    if allow_trials_fmin and has_own_fmin(trials):
+        return trials.fmin(
+            fn,
+            space,
+            algo=algo,
+            max_evals=max_evals,
+            timeout=timeout,
+            loss_threshold=loss_threshold,
+            max_queue_len=max_queue_len,
+            rstate=rstate,
+            pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+            verbose=verbose,
+            catch_eval_exceptions=bool(catch_eval_exceptions),
+            return_argmin=return_argmin,
+            show_progressbar=show_progressbar,
+            early_stop_fn=early_stop_fn,
+            trials_save_file=trials_save_file,
+        )
     options = FminOptions.checked(
         fn=fn,
         max_evals=max_evals,
@@ -126,7 +145,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
     )
     compiled = compile_space(tree_of(space))
     with trials_for(trials, trials_save_file) as (own, save):
-        suggester = suggester_for(algo, compiled, space, fn, own)
+        suggester = suggester_for(algo, compiled, space, fn, own, at_once=options.max_queue_len)
         objective, builder = objective_for(fn, space, compiled, own, pass_expr_memo_ctrl)
         work = Work(
             space=compiled,

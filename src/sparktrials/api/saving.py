@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -64,6 +65,9 @@ def load_trials(path: str | os.PathLike[str]) -> Trials:
         raise StoreUnavailable(msg) from error
     try:
         found = _Unpickler(io.BytesIO(content)).load()
+    except pickle.UnpicklingError as error:
+        msg = f"{os.fspath(path)} does not load as trials: it is not a pickle ({error})"
+        raise StoreError(msg) from error
     except Exception as error:
         msg = (
             f"{os.fspath(path)} does not load as trials ({type(error).__name__}: {error}); "
@@ -94,8 +98,17 @@ class SaveFile:
         if not isinstance(path, (str, os.PathLike)):
             msg = f"trials_save_file must be the name of a file, got {path!r}"
             raise InvalidArgumentType(msg)
-        self.path = Path(path)
+        self.name = os.fspath(path)
+        self.path = Path(os.path.realpath(path))  # a link stays one
         self._next = 0.0
+
+    def _mode(self) -> int:
+        """Return the mode of the file, or what new files get."""
+        with suppress(OSError):
+            return stat.S_IMODE(self.path.stat().st_mode)
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return 0o666 & ~mask
 
     def exists(self) -> bool:
         """Whether there is something to go on from."""
@@ -127,7 +140,7 @@ class SaveFile:
         lost = [t.id for t in saved.history if dict(here.get(t.id, {})) != dict(t.point)]
         if lost:
             msg = (
-                f"trials_save_file {os.fspath(self.path)!r} holds {len(lost)} trials that the "
+                f"trials_save_file {self.name!r} holds {len(lost)} trials that the "
                 "given trials have not, and would be overwritten: pass no trials to go on from "
                 "the file, or name another one"
             )
@@ -167,13 +180,14 @@ class SaveFile:
         temporary = None
         try:
             handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            Path(temporary).chmod(self._mode())
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(self.path)
         except OSError as error:
-            msg = f"trials_save_file {os.fspath(self.path)!r} cannot be written: {error}"
+            msg = f"trials_save_file {self.name!r} cannot be written: {error}"
             raise StoreUnavailable(msg) from error
         finally:
             if temporary is not None:

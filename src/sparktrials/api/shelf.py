@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from sparktrials.api.documents import document_of
 
@@ -28,6 +28,7 @@ class _Held:
     state: int
     result: dict[str, Any]
     loss: Any
+    status: Any
     n: int
     values: tuple[Any, ...]
     by_hand: bool = False
@@ -41,6 +42,7 @@ class _Held:
             state=document["state"],
             result=result,
             loss=result.get("loss"),
+            status=result.get("status"),
             n=len(result),
             values=tuple(result.values()),
             by_hand=by_hand,
@@ -123,6 +125,7 @@ class Shelf:
             for h in self._ended.values()
             if (result := h.document["result"]) is not h.result
             or result.get("loss") is not h.loss
+            or result.get("status") is not h.status
             or len(result) != h.n
             or h.document["state"] != h.state
             or (thoroughly and not _same(result.values(), h.values))
@@ -133,6 +136,16 @@ class Shelf:
         """Return the documents that users made."""
         held = [*self._open.values(), *self._ended.values()]
         return [h.document for h in held if h.by_hand]
+
+    def own(self, labels: Sequence[str], exp_key: str | None) -> list[dict[str, Any]]:
+        """Return the documents that say more than their trials, by users' hands."""
+        held = [*self._open.values(), *self._ended.values()]
+        found = [
+            h.document
+            for h in held
+            if h.by_hand or not _alike(h.document, document_of(h.trial, labels, exp_key))
+        ]
+        return found + list(self._expected.values())
 
     def clear(self) -> None:
         """Forget all."""
@@ -149,17 +162,36 @@ def _update(document: dict[str, Any], fresh: Mapping[str, Any]) -> None:
             document["misc"][key] = fresh["misc"][key]
 
 
+def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two documents say the same beside their results, which trials hold."""
+    return len(a) == len(b) and all(
+        key in b and (key == "result" or value == b[key]) for key, value in a.items()
+    )
+
+
 def _same(a: Iterable[object], b: Iterable[object]) -> bool:
     """Whether two results hold the same objects: values may not compare, arrays do not."""
     return all(x is y for x, y in zip(a, b, strict=False))
 
 
 class DocumentList(list[dict[str, Any]]):
-    """What ``trials._dynamic_trials`` is: a list to read; what is appended becomes a trial."""
+    """What ``trials._dynamic_trials`` is: what is done to the list is done to the trials.
 
-    def __init__(self, documents: Iterable[dict[str, Any]], insert: Any) -> None:  # noqa: ANN401
+    Parameters
+    ----------
+    insert, replace
+        Called with documents that come in addition, or instead of all.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[dict[str, Any]],
+        insert: Callable[[list[dict[str, Any]]], object],
+        replace: Callable[[list[dict[str, Any]]], object],
+    ) -> None:
         super().__init__(documents)
         self._insert = insert
+        self._replace = replace
 
     def append(self, document: dict[str, Any]) -> None:
         """Insert a trial document."""
@@ -176,14 +208,34 @@ class DocumentList(list[dict[str, Any]]):
         self.extend(documents)
         return self
 
-    def _refuse(self, *_: object, **__: object) -> Any:  # noqa: ANN401
-        msg = (
-            "trials cannot be taken out of a history: make another one with "
-            "trials_from_docs([d for d in trials.trials if ...])"
-        )
-        raise NotImplementedError(msg)
+    def insert(self, at: SupportsIndex, document: dict[str, Any]) -> None:
+        """Insert a trial document; its place is by its id."""
+        super().insert(at, document)
+        self._replace(list(self))
 
-    insert = remove = pop = clear = __delitem__ = __setitem__ = _refuse
+    def remove(self, document: dict[str, Any]) -> None:
+        """Take a trial out."""
+        super().remove(document)
+        self._replace(list(self))
+
+    def pop(self, at: SupportsIndex = -1) -> dict[str, Any]:
+        """Take a trial out, and return its document."""
+        document = super().pop(at)
+        self._replace(list(self))
+        return document
+
+    def clear(self) -> None:
+        """Take all trials out."""
+        super().clear()
+        self._replace([])
+
+    def __delitem__(self, at: SupportsIndex | slice) -> None:
+        super().__delitem__(at)
+        self._replace(list(self))
+
+    def __setitem__(self, at: Any, documents: Any) -> None:  # noqa: ANN401 - an index or a slice
+        super().__setitem__(at, documents)
+        self._replace(list(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)

@@ -16,7 +16,7 @@ from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.errors import InvalidArgument, InvalidTrial
 
 if TYPE_CHECKING:
-    from sparktrials.study.protocols import Dispatcher
+    from sparktrials.study.protocols import Dispatcher, Store
 
 __all__ = ["Trials", "trials_from_docs"]
 
@@ -56,7 +56,16 @@ class Trials(KeptTrials):
     fmin_cancelled_reason: str | None = None
     #: Ids of the documents that were inserted and not refreshed since: ``max_evals`` leaves them
     #: out, which is how Hyperopt's ``generate_trials_to_calculate`` comes on top.
-    _unrefreshed: frozenset[int] = frozenset()
+    _unrefreshed: set[int]
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        exp_key: str | None = None,
+        refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
+    ) -> None:
+        self._unrefreshed = set()
+        super().__init__(store, exp_key, refresh)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up a pickle: one of ours, or of Hyperopt's ``Trials``."""
@@ -66,7 +75,7 @@ class Trials(KeptTrials):
         if "_dynamic_trials" not in state:
             msg = f"not the pickle of trials: it has {', '.join(map(str, state)) or 'nothing'}"
             raise InvalidTrial(msg)
-        KeptTrials.__init__(self, None, state.get("_exp_key"))
+        Trials.__init__(self, None, state.get("_exp_key"))
         self._insert_trial_docs(state["_dynamic_trials"])
         self._added.update(state.get("attachments") or {})
         self.refresh()
@@ -76,15 +85,19 @@ class Trials(KeptTrials):
     def refresh(self) -> None:
         """Read what the store has that is not here yet, and what was changed in documents."""
         super().refresh()
-        self._unrefreshed = frozenset()
+        self._unrefreshed = set()
 
     @property
     def _dynamic_trials(self) -> DocumentList:
         """All documents, those of errors and cancelled trials too."""
-        return DocumentList(self._documents(self._rows()), self._insert_trial_docs)
+        documents = self._documents(self._rows())
+        return DocumentList(documents, self._insert_trial_docs, self._replace)
 
     @_dynamic_trials.setter
     def _dynamic_trials(self, documents: Iterable[dict[str, Any]]) -> None:
+        self._replace(documents)
+
+    def _replace(self, documents: Iterable[dict[str, Any]]) -> None:
         new = list(documents)
         if self._store.durable and len(self._kept):
             msg = (
@@ -227,9 +240,12 @@ class Trials(KeptTrials):
         return attachment_name(trial_id_of(trial), name)
 
     def view(self, exp_key: str | None = None, refresh: bool = True) -> Trials:  # noqa: FBT001, FBT002
-        """Return the trials of another experiment of the same store, or of this one."""
-        key = self._exp_key if exp_key is None else exp_key
-        return Trials(self._store, key, refresh)
+        """Return the trials of another experiment of the same store, or these once more."""
+        if exp_key is not None and exp_key != self._exp_key:
+            return Trials(self._store, exp_key, refresh)
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__)  # the same trials, documents and attachments
+        return same
 
     # ------------------------------------------------------------------ running
 
@@ -240,7 +256,7 @@ class Trials(KeptTrials):
         inserted = self._insert_trial_docs(documents)
         self.refresh()
         if refreshed is not None:
-            self._unrefreshed = frozenset(inserted) - set(refreshed)
+            self._unrefreshed = set(inserted) - set(refreshed)
 
     def share_attachments(self, added: MutableMapping[str, Any]) -> None:
         """Keep what is attached by hand in a mapping of somebody else's."""
@@ -306,7 +322,7 @@ class Trials(KeptTrials):
         """
         from sparktrials.api.run import fmin  # noqa: PLC0415 - it makes Trials
 
-        others.pop("allow_trials_fmin", None)
+        others["allow_trials_fmin"] = False  # else a subclass that calls this would be called again
         return fmin(
             fn,
             space,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib.util
 import os
 import runpy
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import sparktrials.compat.shim
 from sparktrials.compat.alias import install
@@ -31,6 +34,9 @@ def main(arguments: list[str]) -> int:
             return 2
         sys.argv = arguments[1:]
         sys.path[0] = str(Path.cwd())
+        if importlib.util.find_spec(arguments[1].partition(".")[0]) is None:
+            sys.stderr.write(f"python -m sparktrials.compat: no module {arguments[1]!r}\n")
+            return 2
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
         return 0
     program = Path(arguments[0])
@@ -39,16 +45,29 @@ def main(arguments: list[str]) -> int:
         return 2
     sys.argv = arguments
     sys.path[0] = str(program.resolve().parent)
-    runpy.run_path(str(program), run_name="__main__")
+    _run(program)
     return 0
+
+
+def _run(program: Path) -> None:
+    """Run a program as ``python program.py`` does: its module stays ``__main__`` to the very end.
+
+    ``runpy.run_path`` takes it away when the program is over, before its threads and exit handlers
+    are.
+    """
+    module = ModuleType("__main__")
+    module.__file__ = str(program)
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    exec(compile(program.read_bytes(), str(program), "exec"), module.__dict__)  # noqa: S102 - the user's
 
 
 def _pass_on() -> None:
     """Have the processes that the program starts find this package under Hyperopt's name, too."""
     package = Path(sparktrials.compat.shim.__file__).parent
-    source = package.parents[2]
-    paths = [str(package), os.environ.get("PYTHONPATH", ""), str(source)]
+    paths = [str(package), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    os.environ[sparktrials.compat.shim.SOURCE] = str(package.parents[2])
     sys.path.insert(1, str(package))  # multiprocessing's children take this one over
 
 

@@ -95,7 +95,8 @@ def install(*, replace: bool = False) -> None:
     if is_installed():
         return
     theirs = [n for n in sys.modules if n == _HYPEROPT or n.startswith(f"{_HYPEROPT}.")]
-    if theirs and not replace:
+    # What an import that failed has left behind is nobody's.
+    if _HYPEROPT in sys.modules and not replace:
         msg = (
             "hyperopt was imported before sparktrials.compat.install(): call install() first, at "
             "the top of the program, or run it by python -m sparktrials.compat program.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import numbers
+import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ctrl",
+    "DomainCall",
     "EvaluatedWithCtrl",
     "ExprMemoCtrl",
     "RawPoint",
     "asks_for_ctrl",
+    "made_by_hyperopt",
     "memo_of",
     "with_ctrl",
 ]
@@ -127,11 +130,29 @@ def memo_of(expr: Any, config: Mapping[str, Any]) -> dict[Any, Any]:  # noqa: AN
 
     Those without a value are `GarbageCollected`: evaluating one is an error.
     """
+    walk, missing = dfs, GarbageCollected
+    if made_by_hyperopt(expr):
+        real = sys.modules["hyperopt.pyll.base"]
+        walk, missing = real.dfs, real.GarbageCollected
     return {
-        node: config.get(node.arg["label"].obj, GarbageCollected)
-        for node in dfs(expr)
+        node: config.get(node.arg["label"].obj, missing)
+        for node in walk(expr)
         if node.name == "hyperopt_param"
     }
+
+
+def made_by_hyperopt(tree: Any) -> bool:  # noqa: ANN401
+    """Whether a tree holds a graph of the real Hyperopt's."""
+    stack = [tree]
+    while stack:
+        item = stack.pop()
+        if any(kind.__module__ == "hyperopt.pyll.base" for kind in type(item).__mro__):
+            return True
+        if isinstance(item, Mapping):
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+    return False
 
 
 def asks_for_ctrl(space: Any) -> bool:  # noqa: ANN401 - any tree
@@ -156,47 +177,43 @@ class EvaluatedWithCtrl:
         return self.fn(rec_eval(expr, memo=with_ctrl(expr, memo, ctrl)))
 
 
-class ExprMemoCtrl:
-    """Calls ``fn(expr=..., memo=..., ctrl=...)`` with a point.
+class _Controlled:
+    """An objective that is handed a `Ctrl`; for subclasses, which say how.
 
     Parameters
     ----------
-    fn
-        The user's function.
-    expr
-        The space as a graph.
     trials
         The run's; left behind when this is sent to an executor.
     """
 
-    def __init__(self, fn: Callable[..., Any], expr: Any, trials: Trials | None) -> None:  # noqa: ANN401
-        self.fn = fn
-        self.expr = expr
+    def __init__(self, trials: Trials | None) -> None:
         self.trials = trials
 
-    @classmethod
-    def of(cls, fn: Callable[..., Any], space: Any, trials: Trials) -> ExprMemoCtrl:  # noqa: ANN401
-        """Return the objective for a space of any kind."""
-        return cls(fn, as_apply(space), trials)
-
     def __getstate__(self) -> dict[str, Any]:
-        return {"fn": self.fn, "expr": self.expr, "trials": None}
+        return {**self.__dict__, "trials": None}
 
-    def __call__(self, point: dict[str, Any]) -> Any:  # noqa: ANN401 - the user's result
+    def call(self, point: dict[str, Any], ctrl: Ctrl) -> Any:  # noqa: ANN401 - the user's result
         """Evaluate a point."""
+        raise NotImplementedError
+
+    def __call__(self, point: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Evaluate a point; what was attached by the `Ctrl` goes with the result."""
         document = self._document(point)
         ctrl = Ctrl(self.trials, document)
-        # What is added goes with the result: on an executor there are no trials.
+        # On an executor there are no trials.
         below = {} if self.trials is None else self.trials.trial_attachments(document)
         ctrl._recorded = recorded = _Recorded(below)  # noqa: SLF001 - this module's
-        returned = self.fn(expr=self.expr, memo=memo_of(self.expr, point), ctrl=ctrl)
-        new = recorded.new
+        returned = self.call(point, ctrl)
+        new = {k: v for k, v in recorded.new.items() if isinstance(v, (bytes, bytearray, str))}
+        if self.trials is not None:
+            for name in recorded.new.keys() - new.keys():  # objects stay in memory
+                self.trials.trial_attachments(document)[name] = recorded.new[name]
         if not new:
             return returned
         if isinstance(returned, (numbers.Real, np.number)):
             return {"loss": float(returned), "status": STATUS_OK, "attachments": new}
         if isinstance(returned, Mapping):
-            return {**returned, "attachments": {**new, **returned.get("attachments", {})}}
+            return {**returned, "attachments": {**new, **(returned.get("attachments") or {})}}
         return returned  # whatever it is, it is judged elsewhere
 
     def _document(self, point: dict[str, Any]) -> dict[str, Any]:
@@ -207,3 +224,54 @@ class ExprMemoCtrl:
                 return document
         trial = Trial(id=number, state=TrialState.RUNNING, point=point)
         return document_of(trial, list(point), None)
+
+
+class ExprMemoCtrl(_Controlled):
+    """Calls ``fn(expr=..., memo=..., ctrl=...)`` with a point.
+
+    Parameters
+    ----------
+    fn
+        The user's function.
+    expr
+        The space as a graph: the real Hyperopt's where it is made of that.
+    trials
+        The run's.
+    """
+
+    def __init__(self, fn: Callable[..., Any], expr: Any, trials: Trials | None) -> None:  # noqa: ANN401
+        super().__init__(trials)
+        self.fn = fn
+        self.expr = expr
+
+    @classmethod
+    def of(cls, fn: Callable[..., Any], space: Any, trials: Trials) -> ExprMemoCtrl:  # noqa: ANN401
+        """Return the objective for a space of any kind."""
+        real = sys.modules.get("hyperopt.pyll.base")
+        if real is not None and made_by_hyperopt(space):
+            return cls(fn, real.as_apply(space), trials)
+        return cls(fn, as_apply(space), trials)
+
+    def call(self, point: dict[str, Any], ctrl: Ctrl) -> Any:  # noqa: ANN401
+        """Evaluate a point."""
+        return self.fn(expr=self.expr, memo=memo_of(self.expr, point), ctrl=ctrl)
+
+
+class DomainCall(_Controlled):
+    """Evaluates points by a domain's own ``evaluate``.
+
+    Parameters
+    ----------
+    domain
+        A `Domain` of a subclass.
+    trials
+        The run's.
+    """
+
+    def __init__(self, domain: Any, trials: Trials | None) -> None:  # noqa: ANN401 - a Domain
+        super().__init__(trials)
+        self.domain = domain
+
+    def call(self, point: dict[str, Any], ctrl: Ctrl) -> Any:  # noqa: ANN401
+        """Evaluate a point."""
+        return self.domain.evaluate(point, ctrl)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.compat.calling import documents_by
@@ -33,7 +31,7 @@ class Domain:
     expr
         The space.
     workdir
-        Directory that `evaluate` works in, or None.
+        Kept in the documents of trials that algorithms suggest.
     pass_expr_memo_ctrl
         Whether `fn` is called as ``fn(expr=..., memo=..., ctrl=...)``; None: if it is marked so.
     name, loss_target
@@ -113,11 +111,10 @@ class Domain:
             If the objective returned neither a number nor a dict with status and loss.
         """
         self._check(config)
-        with _working_in(self.workdir):
-            if self.pass_expr_memo_ctrl:
-                returned = self.fn(expr=self.expr, memo=self._memo(config, ctrl), ctrl=ctrl)
-            else:
-                returned = self.fn(self._argument(config, ctrl))
+        if self.pass_expr_memo_ctrl:
+            returned = self.fn(expr=self.expr, memo=self._memo(config, ctrl), ctrl=ctrl)
+        else:
+            returned = self.fn(self._argument(config, ctrl))
         return self._taken(returned, ctrl, attach_attachments)
 
     def evaluate_async(
@@ -212,16 +209,3 @@ class Domain:
     def new_result(self) -> dict[str, Any]:
         """Return the result of a trial that has not run."""
         return {"status": STATUS_NEW}
-
-
-@contextlib.contextmanager
-def _working_in(directory: str | None) -> Iterator[None]:
-    if directory is None:
-        yield
-        return
-    before = os.getcwd()  # noqa: PTH109 - what chdir takes
-    os.chdir(directory)
-    try:
-        yield
-    finally:
-        os.chdir(before)

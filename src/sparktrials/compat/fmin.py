@@ -24,7 +24,7 @@ from sparktrials.api.saving import SaveFile
 from sparktrials.api.trials import Trials
 from sparktrials.compat import progress
 from sparktrials.compat.base import spec_from_misc
-from sparktrials.compat.control import Ctrl, ExprMemoCtrl, RawPoint
+from sparktrials.compat.control import Ctrl, DomainCall, ExprMemoCtrl, RawPoint
 from sparktrials.compat.domain import Domain
 from sparktrials.compat.utils import coarse_utcnow
 
@@ -213,7 +213,12 @@ class FMinIter:
             Work(
                 space=self.domain.space,
                 suggester=suggester_for(
-                    self.algo, self.domain.space, self.domain.expr, self.domain.fn, self.trials
+                    self.algo,
+                    self.domain.space,
+                    self.domain.expr,
+                    self.domain.fn,
+                    self.trials,
+                    at_once=self.max_queue_len,
                 ),
                 objective=objective,
                 builder=builder,
@@ -226,8 +231,8 @@ class FMinIter:
 
     def _objective(self) -> tuple[Callable[..., Any], Any]:
         domain = self.domain
-        if type(domain).evaluate is not Domain.evaluate or domain.workdir is not None:
-            return _DomainCall(domain), RawPoint()
+        if type(domain).evaluate is not Domain.evaluate:
+            return DomainCall(domain, self.trials), RawPoint()
         if domain.pass_expr_memo_ctrl:
             return ExprMemoCtrl(domain.fn, domain.expr, self.trials), RawPoint()
         return domain.fn, domain.space
@@ -242,8 +247,8 @@ class FMinIter:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the last run was ended before its time."""
-        return self.trials.fmin_cancelled_reason is not None
+        """Whether the last run was ended before its time, for trials that run elsewhere."""
+        return self.asynchronous and self.trials.fmin_cancelled_reason is not None
 
     def block_until_done(self) -> None:
         """Evaluate what is new."""
@@ -254,8 +259,11 @@ class FMinIter:
         return self
 
     def __next__(self) -> Trials:
+        before = len(self.trials.history)
         self.run(1, block_until_done=self.asynchronous)
-        if self._stopped or len(self.trials) >= self.max_evals:
+        # A step in which nothing was evaluated, for a limit or for want of points, is the last.
+        nothing = len(self.trials.history) == before
+        if self._stopped or nothing or len(self.trials) >= self.max_evals:
             raise StopIteration
         return self.trials
 
@@ -264,29 +272,3 @@ class FMinIter:
         self.run(self.max_evals - len(self.trials), block_until_done=self.asynchronous)
         self.trials.refresh()
         return self
-
-
-class _DomainCall:
-    """Evaluates points by a domain's own ``evaluate``."""
-
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    def __call__(self, point: dict[str, Any]) -> dict[str, Any]:
-        attachments: dict[str, Any] = {}
-        ctrl = Ctrl(_Nowhere(attachments))
-        result = dict(self.domain.evaluate(point, ctrl))
-        if attachments:
-            result["attachments"] = {**attachments, **(result.get("attachments") or {})}
-        return result
-
-
-class _Nowhere:
-    """What `Ctrl` takes for trials where only attachments are wanted."""
-
-    def __init__(self, attachments: dict[str, Any]) -> None:
-        self._attachments = attachments
-
-    def trial_attachments(self, trial: object) -> dict[str, Any]:  # noqa: ARG002 - Ctrl's call
-        """Return the attachments of the trial that runs."""
-        return self._attachments

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import renumbered
+from sparktrials.compat.control import made_by_hyperopt
 from sparktrials.compat.domain import Domain
 from sparktrials.errors import InvalidArgument, InvalidArgumentType, InvalidTrial
 
@@ -31,14 +32,24 @@ class ForeignAlgorithm:
         Hyperopt's own where the space is made of Hyperopt's own graphs, else `Domain`.
     trials
         What it is shown: those of the run.
+    at_once
+        How many ids it gets in one call: ``max_queue_len``. Many take one only, also where many
+        slots are free.
     """
 
     adaptive = True
 
-    def __init__(self, algo: Callable[..., Any], domain: Any, trials: Trials) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        algo: Callable[..., Any],
+        domain: Any,  # noqa: ANN401 - a Domain
+        trials: Trials,
+        at_once: int = 1,
+    ) -> None:
         self.algo = algo
         self.domain = domain
         self.trials = trials
+        self.at_once = at_once
 
     @classmethod
     def of(
@@ -47,6 +58,7 @@ class ForeignAlgorithm:
         objective: Callable[..., Any],
         tree: Any,  # noqa: ANN401 - the space as the user made it
         trials: Trials,
+        at_once: int = 1,
     ) -> ForeignAlgorithm:
         """Return the algorithm for a space of any kind.
 
@@ -57,15 +69,15 @@ class ForeignAlgorithm:
         """
         hyperopt = sys.modules.get("hyperopt.base")
         if hyperopt is not None and hyperopt.__name__ == "hyperopt.base":  # the real one
-            if _made_by_hyperopt(tree):
-                return cls(algo, hyperopt.Domain(objective, tree), trials)
+            if made_by_hyperopt(tree):
+                return cls(algo, hyperopt.Domain(objective, tree), trials, at_once)
             if _inner(algo).__module__.partition(".")[0] == "hyperopt":
                 msg = (
                     f"{algo!r} is Hyperopt's own, which cannot search a space that is made with "
                     "sparktrials' hp: use sparktrials' tpe.suggest, or Hyperopt's hp"
                 )
                 raise InvalidArgumentType(msg)
-        return cls(algo, Domain(objective, tree), trials)
+        return cls(algo, Domain(objective, tree), trials, at_once)
 
     def suggest(
         self, space: Space, history: History, n: int, context: SuggestContext
@@ -79,16 +91,22 @@ class ForeignAlgorithm:
         InvalidPoint
             If a document does not fit the space.
         """
-        ids = list(context.ids[:n])
+        ids = list(context.ids[: min(n, self.at_once)])
         seed = int(context.rng(ids[0]).integers(2**31 - 1))
         documents = self.algo(ids, self.domain, self.trials, seed)
-        if not isinstance(documents, (list, tuple)) or len(documents) > n:
+        if not isinstance(documents, (list, tuple)) or len(documents) > len(ids):
             msg = (
-                f"algo must return a list of at most {n} trial documents for the ids {ids}, got "
-                f"{documents!r}"
+                f"algo must return a list of at most {len(ids)} trial documents, for the ids "
+                f"{ids}, got {documents!r}"
             )
             raise InvalidArgument(msg)
-        points = [space.checked(_point_of(d), name="algo's document") for d in documents]
+        known = space.index
+        points = [
+            space.checked(
+                {k: v for k, v in _point_of(d).items() if k in known}, name="algo's trial"
+            )
+            for d in documents
+        ]
         # Where it took ids for itself, the trials come after them.
         for tid, document in enumerate(documents, start=history.next_id):
             self.trials.expect(document if document["tid"] == tid else renumbered(document, tid))
@@ -108,17 +126,3 @@ def _inner(algo: Any) -> Any:  # noqa: ANN401
     while isinstance(algo, functools.partial):
         algo = algo.func
     return algo if hasattr(algo, "__module__") else type(algo)
-
-
-def _made_by_hyperopt(tree: Any) -> bool:  # noqa: ANN401
-    """Whether a tree holds a graph of the real Hyperopt's."""
-    stack = [tree]
-    while stack:
-        item = stack.pop()
-        if any(kind.__module__ == "hyperopt.pyll.base" for kind in type(item).__mro__):
-            return True
-        if isinstance(item, Mapping):
-            stack.extend(item.values())
-        elif isinstance(item, (list, tuple)):
-            stack.extend(item)
-    return False

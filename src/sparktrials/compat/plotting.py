@@ -52,6 +52,15 @@ class _Row:
     vals: Mapping[str, Sequence[Any]]
 
 
+def _pyplot() -> Any:  # noqa: ANN401 - the module
+    try:
+        import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        msg = "plots need matplotlib: pip install 'sparktrials[plots]'"
+        raise ModuleNotFoundError(msg, name=error.name) from error
+    return plt
+
+
 def main_plot_history(
     trials: Any,  # noqa: ANN401 - Trials, Hyperopt's too
     do_show: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
@@ -73,7 +82,7 @@ def main_plot_history(
     title
         Above the plot.
     """
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+    plt = _pyplot()
 
     colors = {**default_status_colors, **(status_colors or {})}
     rows = _rows(trials)
@@ -125,7 +134,7 @@ def main_plot_histogram(
     title
         Above the plot.
     """
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+    plt = _pyplot()
 
     losses = [r.loss for r in _rows(trials) if r.loss is not None]
     print(f"Showing Histogram of {len(losses)} jobs")  # noqa: T201 - as Hyperopt does
@@ -175,7 +184,7 @@ def main_plot_vars(  # noqa: PLR0917 - Hyperopt's signature
     InvalidArgument
         If `columns` is not positive.
     """
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+    plt = _pyplot()
 
     if columns < 1:
         msg = f"columns must be a positive number, got {columns!r}"
@@ -239,7 +248,7 @@ def main_plot_1D_attachment(  # noqa: N802, PLR0917 - Hyperopt's name and signat
     line_width
         Of the lines.
     """
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+    plt = _pyplot()
 
     axes = plt.gca()
     axes.set_title(attachment_name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.errors import InvalidArgumentType, SparkContextStopped, SparkNotAvailable
@@ -52,15 +54,19 @@ def find_context(session: object | None) -> SparkContext:
     active = SparkSession.getActiveSession()
     if active is not None:
         return context_of(active)
-    if not is_running():  # in another thread than the one that made it no session is active
+    ours = not is_running()  # in another thread than the one that made it no session is active
+    if ours:
         _ensure_java()
     try:
-        return context_of(SparkSession.builder.getOrCreate())
+        context = context_of(SparkSession.builder.getOrCreate())
     except SparkNotAvailable:
         raise
     except Exception as error:
         msg = f"Spark did not start: {type(error).__name__}: {error}"
         raise SparkNotAvailable(msg) from error
+    if ours:
+        _use_this_python(context)
+    return context
 
 
 def context_of(session: Any) -> SparkContext:  # noqa: ANN401 - several session classes
@@ -140,6 +146,13 @@ def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: A
             if task.attempt() == 0 and task.duration().isDefined():
                 return float(task.duration().get()) / 1000
     return None
+
+
+def _use_this_python(context: Any) -> None:  # noqa: ANN401 - a SparkContext
+    """Have workers on this machine run this Python, not what ``python3`` happens to be."""
+    told = "PYSPARK_PYTHON" in os.environ or context.getConf().get("spark.pyspark.python")
+    if not told and context.master.startswith("local"):
+        context.pythonExec = sys.executable
 
 
 def _ensure_java() -> None:

@@ -281,6 +281,10 @@ def _raw(name: str, parameter: Parameter, value: object) -> int | float:
     """Return a user's value for a parameter as a raw draw."""
     label, distribution = parameter.label, parameter.distribution
     number = as_float(value)
+    if number is None and isinstance(distribution, Categorical):
+        last = len(distribution.probabilities) - 1
+        msg = f"{name}: {label!r} must be the index of an option, 0 to {last}, got {value!r}"
+        raise InvalidPoint(msg)
     if number is None or not math.isfinite(number):
         msg = f"{name}: {label!r} must be a finite number ({distribution}), got {value!r}"
         raise InvalidPoint(msg)

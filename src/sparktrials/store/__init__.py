@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from sparktrials.errors import InvalidArgumentType
 from sparktrials.store.memory import MemoryStore
-from sparktrials.store.url import masked, parse_url
+from sparktrials.store.url import is_url, masked, parse_url
 
 if TYPE_CHECKING:
     from sparktrials.store.sqlite import SQLiteStore
     from sparktrials.study.protocols import Store
 
-__all__ = ["MemoryStore", "SQLiteStore", "masked", "open_store"]
+__all__ = ["MemoryStore", "SQLiteStore", "is_url", "masked", "open_store"]
 
 
 def open_store(store: str | Store) -> Store:

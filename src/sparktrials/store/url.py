@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["MEMORY", "masked", "parse_url", "sqlite_path"]
+__all__ = ["MEMORY", "is_url", "masked", "parse_url", "sqlite_path"]
 
 MEMORY = "memory:"
 _EXISTING = "memory: and sqlite:///history.db"
@@ -23,6 +23,12 @@ def masked(url: str) -> str:
     """Return a URL without user, password and options, to be shown."""
     shown = re.sub(r"(?<=://)[^/]*@", "***@", url)
     return re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
+
+
+def is_url(text: str) -> bool:
+    """Whether text is meant as a store's URL, rather than as the name of an experiment."""
+    kind = text.partition(":")[0].lower().partition("+")[0]
+    return "://" in text or (":" in text and kind in {"memory", "sqlite", *_PLANNED})
 
 
 def parse_url(url: str) -> Path | None:

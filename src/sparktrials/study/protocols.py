@@ -70,7 +70,10 @@ class Suggester(Protocol):
     def suggest(
         self, space: Space, history: History, n: int, context: SuggestContext
     ) -> list[Point]:
-        """Return up to `n` points, fewer only to say that the space is exhausted."""
+        """Return up to `n` points, none to say that the space is exhausted.
+
+        One that returns fewer is asked again at once.
+        """
 
 
 # --------------------------------------------------------------------------- dispatch

@@ -139,24 +139,31 @@ class Runner:
             loop.tick(self.clock.monotonic())
             if loop.done:
                 return
-            self._feed()
+            if self._feed():
+                self._absorb(0.0)
+                continue
             left = loop.seconds_left(self.clock.monotonic())
             # An unlimited wait would not notice new slots, nor, in a script, a signal on some
             # platforms.
             self._absorb(max(0.0, min(left, _LOOK_UP_S)))
 
-    def _feed(self) -> None:
-        """Submit as much as the dispatcher has room for."""
+    def _feed(self) -> bool:
+        """Submit as much as the dispatcher has room for; return whether there is more to ask for.
+
+        Some algorithms suggest one point at a time.
+        """
         loop = self.loop
         plan = loop.plan(self.dispatcher.room(), self.clock.time())
         if not plan:
-            return
+            return False
+        more = False
         changes = list(plan.changes)
         if plan.given:
             changes += loop.admit(plan.given, self.clock.time(), given=True)
         if plan.ask:
             points = self._suggest(plan.ask)
             loop.exhausted = not points
+            more = 0 < len(points) < plan.ask
             changes += loop.admit(points, self.clock.time())
         self._record(changes)
         again = {t.id for t in plan.again}
@@ -165,6 +172,7 @@ class Runner:
         if submitted:
             self.dispatcher.submit(submitted, plan.alone)
             self.observer.update(self.history, len(loop.running))
+        return more
 
     def _suggest(self, n: int) -> Sequence[Point]:
         remaining = self.loop.remaining

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,16 @@ class Algorithm:
         """Return itself: as an attribute it is as a function is, of an enumeration no member."""
         return self
 
+    def __getattr__(self, name: str) -> str:
+        """Return what a function would say of itself."""
+        if name in {"__name__", "__qualname__"}:
+            return "suggest"
+        msg = f"{self!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_module, (self.propose.__module__,)
+
     @property
     def __signature__(self) -> inspect.Signature:
         """What `inspect.signature` shows: Hyperopt's arguments, and the settings."""
@@ -129,6 +140,12 @@ class Configured:
             msg = f"the space has no parameter, so {self.algorithm!r} has nothing to choose"
             raise EmptySpace(msg)
         return self.algorithm.propose(space, history, n, context, self.settings)
+
+
+def _of_module(name: str) -> Algorithm:
+    """Return the algorithm that a module is about: what a pickled one names."""
+    found: Algorithm = importlib.import_module(name).suggest
+    return found
 
 
 def is_native(algo: object) -> bool:

@@ -66,6 +66,20 @@ for algo in (
     assert point["d"] % 2 == 0
     assert hyperopt.space_eval(SPACE, best) == sparktrials.space_eval(SPACE, best)
 
+
+# Objectives that evaluate the space by themselves.
+@hyperopt.fmin_pass_expr_memo_ctrl
+def marked(expr, memo, ctrl):
+    point = pyll.rec_eval(expr, memo=memo)
+    ctrl.attachments["a"] = b"1"
+    return (point["x"] - 1) ** 2
+
+
+for minimize in (fmin, sparktrials.fmin):
+    trials = sparktrials.Trials()
+    minimize(marked, SPACE, algo=rand.suggest, max_evals=4, trials=trials, verbose=False)
+    assert trials.trial_attachments(trials.trials[3])["a"] == b"1"
+
 # What Hyperopt's fmin passes on.
 trials = sparktrials.Trials()
 found = fmin(

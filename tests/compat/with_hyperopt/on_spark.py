@@ -5,7 +5,7 @@ import sys
 
 import hyperopt
 import numpy as np
-from hyperopt import fmin, hp, rand, tpe
+from hyperopt import anneal, fmin, hp, rand, tpe
 from pyspark.sql import SparkSession
 
 from sparktrials import SparkTrials
@@ -36,6 +36,11 @@ best = fmin(
 )
 assert trials.count_total_trials() == 20
 assert (best["x"] - 1) ** 2 == min(trials.losses())
+
+# Algorithms that take one id at a time.
+trials = SparkTrials(parallelism=2)
+fmin(objective, SPACE, algo=anneal.suggest, max_evals=12, trials=trials)
+assert trials.count_total_trials() == 12
 
 # One objective that raises does not end a run on Spark.
 trials = SparkTrials(parallelism=2)
