@@ -39,12 +39,14 @@ assert (best["x"] - 1) ** 2 == min(trials.losses())
 
 # Algorithms that take one id at a time.
 trials = SparkTrials(parallelism=2)
-fmin(objective, SPACE, algo=anneal.suggest, max_evals=12, trials=trials)
+rng = np.random.default_rng(1)
+fmin(objective, SPACE, algo=anneal.suggest, max_evals=12, trials=trials, rstate=rng)
 assert trials.count_total_trials() == 12
 
 # One objective that raises does not end a run on Spark.
 trials = SparkTrials(parallelism=2)
-fmin(objective, SPACE, algo=rand.suggest, max_evals=30, trials=trials, timeout=300)
+rng = np.random.default_rng(2)
+fmin(objective, SPACE, algo=rand.suggest, max_evals=30, trials=trials, timeout=300, rstate=rng)
 assert trials.count_failed_trials() > 0
 assert trials.count_total_trials() == 30
 
