@@ -11,6 +11,7 @@ from tests.contract.dispatcher_suite import DispatcherContract, drain, open_with
 
 from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.dispatch.spark import SparkDispatcher
+from sparktrials.dispatch.spark_classic import ClassicBackend
 from sparktrials.study.protocols import Cancelled, Finished
 
 
@@ -47,7 +48,9 @@ class TestSpark(DispatcherContract):
             "narrow": {"parallelism": 1},
         }[request.param]
         context = spark_local.sparkContext
-        return lambda objective: opened(SparkDispatcher(context, **settings), objective)
+        return lambda objective: opened(
+            SparkDispatcher(ClassicBackend(context), **settings), objective
+        )
 
 
 def test_spark_cancels_one_trial_and_leaves_the_others_alone(opened, spark_local, tmp_path):
@@ -63,7 +66,7 @@ def test_spark_cancels_one_trial_and_leaves_the_others_alone(opened, spark_local
             time.sleep(0.01)
         return p["x"]
 
-    dispatcher = opened(SparkDispatcher(spark_local.sparkContext), objective)
+    dispatcher = opened(SparkDispatcher(ClassicBackend(spark_local.sparkContext)), objective)
     dispatcher.submit([trial(0)])
     dispatcher.submit([trial(1)])
     dispatcher.cancel([0])

@@ -11,6 +11,7 @@ from sparktrials.api.documents import JOB_STATE_CANCEL, JOB_STATE_DONE, JOB_STAT
 from sparktrials.api.options import positive_seconds, threshold
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
+from sparktrials.dispatch.spark_classic import ClassicBackend
 from sparktrials.dispatch.spark_session import (
     STOPPED,
     context_of,
@@ -154,9 +155,8 @@ class SparkTrials(Trials):
     def dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
         """Return where trials run; ``fmin`` closes it."""
         return SparkDispatcher(
-            self._context(),
+            ClassicBackend(self._context(), self.resource_profile),
             parallelism=self.user_specified_parallelism,
-            profile=self.resource_profile,
             packing=self.max_retries > 0,
         )
 

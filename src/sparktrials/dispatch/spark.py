@@ -1,4 +1,4 @@
-"""Trials as single-task jobs on Spark classic.
+"""Trials as single-task jobs on Spark.
 
 A pack of trials is one job of one task: a crash takes down one slot, cancelling is by tag, dynamic
 allocation and fair scheduling keep working, no port is opened.
@@ -6,25 +6,22 @@ allocation and fair scheduling keep working, no port is opened.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import pickle
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.pacing import Pacer, divide
-from sparktrials.dispatch.pickling import pickled
-from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
-from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge
+from sparktrials.dispatch.spark_errors import JobFailure, Verdict
 from sparktrials.dispatch.spark_jobs import Job, JobEnd, JobPool
-from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Complaint, Pack, Report, specs
 from sparktrials.errors import ExecutorEnvironmentError, SparkContextStopped, SparkError
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned, Task
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_backend import Backend, Shipment
     from sparktrials.study.trial import Trial
 
 __all__ = ["SparkDispatcher"]
@@ -55,40 +52,33 @@ class _Study:
     """What is made once of a study's task."""
 
     task: Task
-    digest: str
-    broadcast: Any
-    extras: tuple[Any, ...]
-    package_digest: str
+    shipment: Shipment
     jobs: JobPool
     pacer: Pacer
 
 
 class SparkDispatcher:
-    """Runs trials on the executors of a SparkContext.
+    """Runs trials on the executors of a Spark.
 
     Parameters
     ----------
-    context
-        A running SparkContext.
+    backend
+        Which Spark.
     parallelism
         Trials at once; None follows the cluster's slots.
-    profile
-        A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
     packing
         Whether short trials may share a task.
     """
 
     def __init__(
         self,
-        context: Any,  # noqa: ANN401 - pyspark is an extra
+        backend: Backend,
         *,
         parallelism: int | None = None,
-        profile: Any | None = None,  # noqa: ANN401
         packing: bool = True,
     ) -> None:
-        self._context = context
+        self._backend = backend
         self._parallelism = parallelism
-        self._profile = profile
         self._packing = packing
         self._opened: _Study | None = None
         self._succeeded = False
@@ -106,12 +96,12 @@ class SparkDispatcher:
     def _cluster_slots(self) -> int:
         now = time.monotonic()
         if now - self._slots_asked > _SLOTS_AGE_S:
-            self._slots = slots_of(self._context, self._profile)
+            self._slots = self._backend.slots()
             self._slots_asked = now
         return self._slots
 
     def open(self, task: Task) -> None:
-        """Pickle and broadcast what the study needs on executors.
+        """Pickle and ship what the study needs on executors.
 
         Raises
         ------
@@ -120,26 +110,11 @@ class SparkDispatcher:
         SparkContextStopped
             If the context was stopped.
         """
-        from pyspark import cloudpickle  # noqa: PLC0415 - an extra
-
-        if is_stopped(self._context):
-            raise SparkContextStopped(STOPPED)
-        # Spark notes here which broadcasts are pickled, to attach them to the next job.
-        registry = self._context._pickled_broadcast_vars  # noqa: SLF001
-        registry.clear()
-        objective = pickled(task.objective, "the objective", cloudpickle.dumps)
-        space = pickled(task.space, "the search space", cloudpickle.dumps)
-        extras = tuple(registry)
-        registry.clear()
-        payload = pickle.dumps((task.imports, objective, space))
-        package = package_zip()
+        shipment = self._backend.ship(task)
         self._opened = _Study(
             task=task,
-            digest=digest_of(payload),
-            broadcast=self._context.broadcast({"payload": payload, "package": package}),
-            extras=extras,
-            package_digest=digest_of(package),
-            jobs=JobPool(self._context, self._profile),
+            shipment=shipment,
+            jobs=JobPool(self._backend, shipment),
             pacer=Pacer(adaptive=task.adaptive, packing=self._packing),
         )
 
@@ -177,8 +152,7 @@ class SparkDispatcher:
         study, self._opened = self._opened, None
         if study is not None:
             study.jobs.close(_CLOSE_WAIT_S)
-            with contextlib.suppress(Exception):  # the context may be gone
-                study.broadcast.destroy()
+            self._backend.unship(study.shipment)
 
     # ------------------------------------------------------------------ jobs
 
@@ -191,7 +165,7 @@ class SparkDispatcher:
 
     def _start(self, study: _Study, trials: tuple[Trial, ...], *, queued_ahead: bool) -> None:
         pack = Pack(
-            study=study.digest,
+            study=study.shipment.digest,
             trials=specs(trials),
             time_box_s=_TIME_BOX_S,
             trial_timeout_s=study.task.trial_timeout,
@@ -202,8 +176,7 @@ class SparkDispatcher:
             description += f" to {last.id}"
         if first.attempt > 1:
             description += f", attempt {first.attempt}"
-        task = make_task(pickle.dumps(pack), study.broadcast, study.extras, study.package_digest)
-        study.jobs.submit(Job(task, description, _Batch(trials, queued_ahead)))
+        study.jobs.submit(Job(pack, description, _Batch(trials, queued_ahead)))
 
     # ------------------------------------------------------------------ what became of a job
 
@@ -214,9 +187,9 @@ class SparkDispatcher:
             return self._events_of_report(batch, end.result, end.seconds)
         if end.error is None or end.job.cancelled:
             return cancelled
-        failure = judge(end.error)
+        failure = self._backend.judge(end.error)
         logger.debug("a job failed: %s", failure.reason, exc_info=end.error)
-        if is_stopped(self._context):
+        if self._backend.stopped():
             msg = f"the SparkContext was stopped while trials were running ({failure.reason})"
             stopped = SparkContextStopped(msg)
             stopped.__cause__ = end.error
@@ -245,7 +218,7 @@ class SparkDispatcher:
         timed_out = False
         if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
             # It may have waited for a slot: what counts is the time in the task itself.
-            ran = seconds_in_task(self._context, failure.stage)
+            ran = self._backend.seconds_in_task(failure.stage)
             timed_out = (seconds if ran is None else ran) > limit + TIMEOUT_GRACE_S
         reason = (
             _TIMEOUT_REASON.format(limit) if timed_out and limit is not None else failure.reason

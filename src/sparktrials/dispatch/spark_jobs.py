@@ -10,9 +10,13 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_backend import Backend, Shipment
+    from sparktrials.dispatch.worker import Pack
 
 __all__ = ["Job", "JobEnd", "JobPool"]
 
@@ -26,15 +30,15 @@ class Job:
 
     Attributes
     ----------
-    task
-        Called on an executor with the iterator of the job's one partition; yields one ``bytes``.
+    pack
+        What the task runs.
     description
         What the Spark UI shows.
     subject
         What the job is about, for its submitter.
     """
 
-    task: Callable[[Any], Iterator[bytes]]
+    pack: Pack
     description: str
     subject: Any
     submitted: float = 0.0
@@ -59,23 +63,22 @@ class JobEnd:
 
 
 class JobPool:
-    """Runs jobs on a SparkContext.
+    """Runs a study's jobs on Spark.
 
     Parameters
     ----------
-    context
-        A running SparkContext. The job group, scheduler pool and other local properties of the
-        thread that makes the pool hold for its jobs.
-    profile
-        A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
+    backend
+        Which Spark. The job group, scheduler pool and other local properties of the thread that
+        makes the pool hold for its jobs.
+    shipment
+        What they need.
     """
 
-    def __init__(self, context: Any, profile: Any | None = None) -> None:  # noqa: ANN401
-        self._context = context
-        self._profile = profile
+    def __init__(self, backend: Backend, shipment: Shipment) -> None:
+        self._backend = backend
+        self._shipment = shipment
         self._name = f"sparktrials-{uuid.uuid4().hex[:12]}"
-        self._base = context.parallelize([0], 1)
-        self._local_properties = context._jsc.sc().getLocalProperties().clone()  # noqa: SLF001
+        self._captured = backend.capture()
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._ends: queue.SimpleQueue[JobEnd] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -121,7 +124,7 @@ class JobPool:
         with self._tags:  # no thread moves on to its next job meanwhile
             for job in wanted:
                 if job.tag is not None:
-                    self._cancel_tag(job.tag)
+                    self._backend.cancel(job.tag)
 
     def close(self, wait_s: float) -> None:
         """Cancel what runs and end the threads, waiting for them up to `wait_s` seconds."""
@@ -134,7 +137,7 @@ class JobPool:
         while alive and time.monotonic() < deadline:
             # Again and again: a job that was about to start had no tag to cancel yet.
             if self._running:
-                self._cancel_tag(self._name)
+                self._backend.cancel(self._name)
             alive[0].join(_CLOSE_STEP_S)
             alive = [thread for thread in alive if thread.is_alive()]
         self._threads = []
@@ -153,33 +156,15 @@ class JobPool:
             failure: BaseException | None = None
             try:
                 if not prepared:
-                    self._prepare(tag)
+                    self._backend.enter(self._captured, (self._name, tag))
                     prepared = True
                 with self._tags:
                     job.tag = tag
                     skip = job.cancelled
                 if not skip:
-                    result = self._collect(job)
+                    result = self._backend.run(self._shipment, job.pack, job.description)
             except BaseException as error:  # noqa: BLE001 - judged by the dispatcher
                 failure = error
             with self._tags:
                 job.tag = None
             self._ends.put(JobEnd(job, time.monotonic() - job.submitted, result, failure))
-
-    def _prepare(self, tag: str) -> None:
-        # A copy for each thread, for each sets a description and tags of its own in it.
-        self._context._jsc.sc().setLocalProperties(self._local_properties.clone())  # noqa: SLF001
-        self._context.addJobTag(self._name)
-        self._context.addJobTag(tag)
-
-    def _collect(self, job: Job) -> bytes:
-        self._context.setJobDescription(job.description)
-        rdd = self._base.mapPartitions(job.task)
-        if self._profile is not None:
-            rdd = rdd.withResources(self._profile)
-        result: bytes = rdd.collect()[0]
-        return result
-
-    def _cancel_tag(self, tag: str) -> None:
-        with contextlib.suppress(Exception):  # the context may be gone
-            self._context.cancelJobsWithTag(tag)

@@ -1,0 +1,79 @@
+"""What a dispatcher asks of Spark: kept by Spark classic and by Spark Connect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_errors import JobFailure
+    from sparktrials.dispatch.worker import Pack
+    from sparktrials.study.protocols import Task
+
+__all__ = ["Backend", "Shipment"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shipment:
+    """What executors need of a study: made once, sent once to each, named in every pack.
+
+    Attributes
+    ----------
+    digest
+        The key under which a worker process caches the study.
+    handle
+        The backend's own.
+    """
+
+    digest: str
+    handle: Any
+
+
+class Backend(Protocol):
+    """Runs single-task jobs on a Spark and cancels them by tag.
+
+    `enter` and `run` are called in threads of a `JobPool`, all else in the caller's.
+    """
+
+    def stopped(self) -> bool:
+        """Whether this Spark can never run anything again."""
+
+    def slots(self) -> int:
+        """Return how many tasks can run at once now, at least 1.
+
+        Raises
+        ------
+        SparkContextStopped
+        """
+
+    def ship(self, task: Task) -> Shipment:
+        """Pickle a study and make it available to executors.
+
+        Raises
+        ------
+        ObjectiveNotPicklable
+            If the objective or a constant of the space does not pickle.
+        SparkContextStopped
+        """
+
+    def unship(self, shipment: Shipment) -> None:
+        """Free what `ship` made; never raises."""
+
+    def capture(self) -> Any:  # noqa: ANN401 - the backend's own
+        """Return what the calling thread's jobs inherit: its pool, group, tags and properties."""
+
+    def enter(self, captured: Any, tags: Sequence[str]) -> None:  # noqa: ANN401
+        """Prepare the calling thread: it inherits what was captured, and its jobs have `tags`."""
+
+    def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
+        """Run one pack as a job of one task, wait for it, and return the pickled `Report`."""
+
+    def cancel(self, tag: str) -> None:
+        """Cancel the running jobs that have a tag; never raises."""
+
+    def judge(self, error: BaseException) -> JobFailure:
+        """Return what an exception that `run` raised means."""
+
+    def seconds_in_task(self, stage: int | None) -> float | None:
+        """Return how long the first attempt at a stage's one task ran, if Spark still knows."""

@@ -1,0 +1,102 @@
+"""Spark classic: single-task RDD jobs on the SparkContext of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.dispatch.pickling import pickled
+from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
+from sparktrials.dispatch.spark_backend import Shipment
+from sparktrials.dispatch.spark_errors import JobFailure, judge
+from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
+from sparktrials.errors import SparkContextStopped
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.worker import Pack
+    from sparktrials.study.protocols import Task
+
+__all__ = ["ClassicBackend"]
+
+
+class ClassicBackend:
+    """A `Backend` on a SparkContext.
+
+    Parameters
+    ----------
+    context
+        A running SparkContext.
+    profile
+        A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
+    """
+
+    def __init__(self, context: Any, profile: Any | None = None) -> None:  # noqa: ANN401
+        self._context = context
+        self._profile = profile
+        self._base: Any = None
+
+    def stopped(self) -> bool:
+        """Whether the context was stopped."""
+        return is_stopped(self._context)
+
+    def slots(self) -> int:
+        """Return how many tasks the executors can run at once."""
+        return slots_of(self._context, self._profile)
+
+    def ship(self, task: Task) -> Shipment:
+        """Broadcast a study; the broadcasts that its objective refers to go along with each job."""
+        from pyspark import cloudpickle  # noqa: PLC0415 - an extra
+
+        if self.stopped():
+            raise SparkContextStopped(STOPPED)
+        # Spark notes here which broadcasts are pickled, to attach them to the next job.
+        registry = self._context._pickled_broadcast_vars  # noqa: SLF001
+        registry.clear()
+        objective = pickled(task.objective, "the objective", cloudpickle.dumps)
+        space = pickled(task.space, "the search space", cloudpickle.dumps)
+        extras = tuple(registry)
+        registry.clear()
+        payload = pickle.dumps((task.imports, objective, space))
+        package = package_zip()
+        broadcast = self._context.broadcast({"payload": payload, "package": package})
+        self._base = self._context.parallelize([0], 1)
+        return Shipment(digest_of(payload), (broadcast, extras, digest_of(package)))
+
+    def unship(self, shipment: Shipment) -> None:
+        """Free the broadcast."""
+        with contextlib.suppress(Exception):  # the context may be gone
+            shipment.handle[0].destroy()
+
+    def capture(self) -> Any:  # noqa: ANN401 - java.util.Properties
+        """Return a copy of the thread's local properties."""
+        return self._context._jsc.sc().getLocalProperties().clone()  # noqa: SLF001
+
+    def enter(self, captured: Any, tags: Sequence[str]) -> None:  # noqa: ANN401
+        """Give the thread its own copy of the properties: it sets descriptions and tags in it."""
+        self._context._jsc.sc().setLocalProperties(captured.clone())  # noqa: SLF001
+        for tag in tags:
+            self._context.addJobTag(tag)
+
+    def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
+        """Run a pack as an RDD job of one task."""
+        self._context.setJobDescription(description)
+        rdd = self._base.mapPartitions(make_task(pickle.dumps(pack), *shipment.handle))
+        if self._profile is not None:
+            rdd = rdd.withResources(self._profile)
+        result: bytes = rdd.collect()[0]
+        return result
+
+    def cancel(self, tag: str) -> None:
+        """Cancel jobs by tag."""
+        with contextlib.suppress(Exception):  # the context may be gone
+            self._context.cancelJobsWithTag(tag)
+
+    def judge(self, error: BaseException) -> JobFailure:
+        """Return what Spark's exception means."""
+        return judge(error)
+
+    def seconds_in_task(self, stage: int | None) -> float | None:
+        """Ask Spark's status store."""
+        return seconds_in_task(self._context, stage)
