@@ -30,6 +30,10 @@ Nothing here imports another module of the package, so all may import this one.
     │   ├── StoreInUse
     │   ├── StoreUnavailable (OSError)
     │   └── SpaceMismatch (ValueError)
+    ├── ChannelError (OSError)                  between the driver and running tasks
+    │   ├── ChannelUnreachable
+    │   ├── ChannelClosed
+    │   └── ChannelProtocolError
     └── SparkError (RuntimeError)
         ├── SparkNotAvailable
         ├── SparkContextStopped
@@ -157,6 +161,22 @@ class StoreUnavailable(StoreError, OSError):
 
 class SpaceMismatch(StoreError, ValueError):
     """The experiment in the store has another search space."""
+
+
+class ChannelError(SparkTrialsError, OSError):
+    """The channel between the driver and running tasks does not work."""
+
+
+class ChannelUnreachable(ChannelError):
+    """The driver does not answer, or what answers there is not this run's driver."""
+
+
+class ChannelClosed(ChannelError):
+    """The connection has ended."""
+
+
+class ChannelProtocolError(ChannelError):
+    """Bytes that the other side would not have sent: nothing of them is used."""
 
 
 class SparkError(SparkTrialsError, RuntimeError):

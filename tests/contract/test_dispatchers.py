@@ -36,16 +36,18 @@ class TestInline(DispatcherContract):
 
 
 class TestSpark(DispatcherContract):
-    @pytest.fixture(params=["packing", "alone", "narrow"])
+    @pytest.fixture(params=["pulling", "alone", "narrow", "pushing", "pushing alone"])
     def make(self, request, opened, spark_local):
         from pyspark import cloudpickle
 
         # Executors have no tests: the objectives of the suite travel with what they refer to.
         cloudpickle.register_pickle_by_value(dispatcher_suite)
         settings = {
-            "packing": {},
+            "pulling": {},
             "alone": {"packing": False},
             "narrow": {"parallelism": 1},
+            "pushing": {"channel": False},
+            "pushing alone": {"channel": False, "packing": False},
         }[request.param]
         context = spark_local.sparkContext
         return lambda objective: opened(

@@ -66,11 +66,14 @@ def context(spark_local):
 @pytest.fixture(autouse=True)
 def nothing_is_left(context):
     yield
+    # Tasks that were still starting are let go by themselves.
     deadline = time.monotonic() + PATIENCE
     while context.statusTracker().getActiveJobsIds() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not context.statusTracker().getActiveJobsIds()
-    assert not [t for t in threading.enumerate() if t.name.startswith("sparktrials")]
+    for thread in [t for t in threading.enumerate() if t.name.startswith("sparktrials")]:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 # --------------------------------------------------------------------- results
@@ -372,7 +375,7 @@ def test_an_error_of_the_users_driver_code_ends_fmin_with_it(spark_local, who, a
 
 
 def test_a_success_that_arrived_outranks_cancellation(context, tmp_path):
-    dispatcher = SparkDispatcher(ClassicBackend(context))
+    dispatcher = SparkDispatcher(ClassicBackend(context), channel=False)
     space = compile_space(X)
 
     def objective(x):
@@ -539,7 +542,7 @@ def test_jobs_are_described_and_belong_to_the_callers_group(context, tmp_path):
     assert seen
     store = context._jsc.sc().statusStore()
     described = store.job(max(seen)).description().get()
-    assert described.startswith("sparktrials study 7: trial ")
+    assert described.startswith("sparktrials study 7: trials from ")
 
 
 def test_other_jobs_of_the_user_are_left_alone(context, tmp_path):

@@ -55,6 +55,9 @@ class SparkTrials(Trials):
     max_retries
         How often a trial whose worker was lost is run again. With 0 no trial is ever run twice,
         and trials don't share tasks, however short they are.
+    channel
+        Whether executors that can reach this process ask it for trial after trial, over connections
+        of their own (docs/security.md). False pushes trials to them as Spark jobs.
 
     Raises
     ------
@@ -81,12 +84,14 @@ class SparkTrials(Trials):
         exp_key: str | None = None,
         trial_timeout: float | None = None,
         max_retries: int = 2,
+        channel: bool = True,
     ) -> None:
         self.user_specified_parallelism = _parallelism(parallelism)
         self.timeout = positive_seconds("timeout", timeout)
         self.loss_threshold = threshold("loss_threshold", loss_threshold)
         self.trial_timeout = positive_seconds("trial_timeout", trial_timeout)
         self.max_retries = _max_retries(max_retries)
+        self.channel = bool(channel)
         self.resource_profile = resource_profile
         self._spark = spark_session
         super().__init__(store, exp_key)
@@ -158,6 +163,7 @@ class SparkTrials(Trials):
             ClassicBackend(self._context(), self.resource_profile),
             parallelism=self.user_specified_parallelism,
             packing=self.max_retries > 0,
+            channel=self.channel,
         )
 
 

@@ -32,10 +32,13 @@ class Pacer:
         Whether results steer the next points: then few are sent ahead.
     packing
         False sends every trial alone.
+    target_s
+        Seconds that a pack should take about.
     """
 
     adaptive: bool = True
     packing: bool = True
+    target_s: float = TASK_TARGET_S
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _finished: int = 0
@@ -92,9 +95,9 @@ class Pacer:
     def pack(self, tasks: int) -> int:
         """Return how many trials to put into a task, of which `tasks` are submitted at a time."""
         trial_s = self.trial_s
-        if not self.packing or trial_s is None or trial_s >= TASK_TARGET_S / 2:
+        if not self.packing or trial_s is None or trial_s >= self.target_s / 2:
             return 1
-        size = min(int(TASK_TARGET_S / max(trial_s, 1e-6)), MAX_PACK)
+        size = min(int(self.target_s / max(trial_s, 1e-6)), MAX_PACK)
         if self.adaptive:
             known = self._finished // (KNOWN_PER_PENDING * tasks)
             size = min(size, MAX_PACK_ADAPTIVE, known)

@@ -1,60 +1,70 @@
 """Trials as single-task jobs on Spark.
 
-A pack of trials is one job of one task: a crash takes down one slot, cancelling is by tag, dynamic
-allocation and fair scheduling keep working, no port is opened.
+Where executors can reach the driver, a job is a lease of a slot that pulls trial after trial;
+elsewhere trials are pushed in packs. Either way a crash takes down one slot, cancelling is by tag,
+dynamic allocation and fair scheduling keep working.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import pickle
+import queue
+import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from sparktrials.dispatch.pacing import Pacer, divide
-from sparktrials.dispatch.spark_errors import JobFailure, Verdict
-from sparktrials.dispatch.spark_jobs import Job, JobEnd, JobPool
-from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Complaint, Pack, Report, specs
-from sparktrials.errors import ExecutorEnvironmentError, SparkContextStopped, SparkError
-from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned, Task
+from sparktrials.dispatch.spark_endings import Endings
+from sparktrials.dispatch.spark_jobs import JobEnd, JobPool
+from sparktrials.dispatch.spark_leases import Lease, Leases
+from sparktrials.dispatch.spark_packs import Packs
+from sparktrials.dispatch.spark_study import SlotCount, SparkStudy
 
 if TYPE_CHECKING:
-    from sparktrials.dispatch.spark_backend import Backend, Shipment
+    from sparktrials.dispatch.channel.events import Event as Arrived
+    from sparktrials.dispatch.channel.server import ChannelServer
+    from sparktrials.dispatch.spark_backend import Backend
+    from sparktrials.study.protocols import Event, Task
     from sparktrials.study.trial import Trial
 
 __all__ = ["SparkDispatcher"]
 
 logger = logging.getLogger("sparktrials.spark")
 
-#: Seconds after which the number of slots is asked for again.
-_SLOTS_AGE_S = 1.0
 #: Seconds that `close` waits for cancelled jobs.
 _CLOSE_WAIT_S = 2.0
-#: A pack starts no trial after this many seconds.
-_TIME_BOX_S = 1.0
-#: Jobs in a row that others may cancel, beside three for each slot.
-_FOREIGN_CANCELS = 10
-_TIMEOUT_REASON = "the trial took longer than trial_timeout={:g} s and had to be killed"
+#: Seconds that tasks which are still starting get to be told that they are not needed any more.
+_LINGER_S = 5.0
+#: Seconds of these that `close` waits itself.
+_LINGER_HERE_S = 0.3
+#: Seconds between two looks at slots that idle and trials that are overdue.
+_LOOK_UP_S = 0.5
+
+_Item: TypeAlias = "JobEnd | Arrived"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """The subject of a job: its trials, and whether it had to wait for a slot."""
+@dataclass(slots=True, eq=False)
+class _Open:
+    """What there is while a study is open."""
 
-    trials: tuple[Trial, ...]
-    queued_ahead: bool
+    study: SparkStudy
+    endings: Endings
+    packs: Packs
+    leases: Leases | None
+    server: ChannelServer | None
+    pulling: bool
 
+    @property
+    def way(self) -> Packs | Leases:
+        """How trials are sent now."""
+        return self.leases if self.leases is not None and self.pulling else self.packs
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Study:
-    """What is made once of a study's task."""
-
-    task: Task
-    shipment: Shipment
-    jobs: JobPool
-    pacer: Pacer
+    @property
+    def in_flight(self) -> int:
+        """How much has not ended: jobs that push, trials of slots that pull."""
+        return self.packs.in_flight + (0 if self.leases is None else self.leases.in_flight)
 
 
 class SparkDispatcher:
@@ -68,6 +78,8 @@ class SparkDispatcher:
         Trials at once; None follows the cluster's slots.
     packing
         Whether short trials may share a task.
+    channel
+        True lets executors pull, where they can reach this process; False pushes.
     """
 
     def __init__(
@@ -76,15 +88,15 @@ class SparkDispatcher:
         *,
         parallelism: int | None = None,
         packing: bool = True,
+        channel: bool = True,
     ) -> None:
         self._backend = backend
         self._parallelism = parallelism
         self._packing = packing
-        self._opened: _Study | None = None
-        self._succeeded = False
-        self._foreign = 0  # jobs in a row that somebody else cancelled
-        self._slots = 0
-        self._slots_asked = float("-inf")
+        self._channel = channel
+        self._cluster_slots = SlotCount(backend)
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._opened: _Open | None = None
 
     # ------------------------------------------------------------------ the protocol
 
@@ -92,13 +104,6 @@ class SparkDispatcher:
     def slots(self) -> int:
         """How many trials can run at the same time now."""
         return self._parallelism or self._cluster_slots()
-
-    def _cluster_slots(self) -> int:
-        now = time.monotonic()
-        if now - self._slots_asked > _SLOTS_AGE_S:
-            self._slots = self._backend.slots()
-            self._slots_asked = now
-        return self._slots
 
     def open(self, task: Task) -> None:
         """Pickle and ship what the study needs on executors.
@@ -111,173 +116,150 @@ class SparkDispatcher:
             If the context was stopped.
         """
         shipment = self._backend.ship(task)
-        self._opened = _Study(
+        study = SparkStudy(
             task=task,
+            backend=self._backend,
             shipment=shipment,
-            jobs=JobPool(self._backend, shipment),
-            pacer=Pacer(adaptive=task.adaptive, packing=self._packing),
+            jobs=JobPool(self._backend, shipment, self._inbox.put),
+            slots=self._cluster_slots,
+            parallelism=self._parallelism,
         )
+        endings = Endings(self._backend, self._cluster_slots)
+        server = self._listen()
+        packs = Packs(study, packing=self._packing)
+        leases = None
+        if server is not None:
+            growing = self._backend.growing()
+            leases = Leases(study, server, endings, packing=self._packing, growing=growing)
+        self._opened = _Open(study, endings, packs, leases, server, pulling=leases is not None)
+
+    def _listen(self) -> ChannelServer | None:
+        place = self._backend.listens_on() if self._channel else None
+        if place is None:
+            return None
+        from sparktrials.dispatch.channel.server import ChannelServer  # noqa: PLC0415 - only where used
+
+        bind, name, port = place
+        try:
+            return ChannelServer(bind, advertised=name, port=port, deliver=self._inbox.put)
+        except OSError as error:
+            logger.warning(
+                "no channel to executors, so trials are pushed to them: cannot listen on %s "
+                "port %s: %s", bind, port or "(any)", error,
+            )  # fmt: skip
+            return None
 
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
-        study = self._study
-        tasks = study.pacer.tasks(self._cluster_slots(), self._parallelism)
-        return max(0, tasks - len(study.jobs)) * study.pacer.pack(tasks)
+        return self._now.way.room()
 
     def submit(self, trials: Sequence[Trial], alone: Collection[int] = ()) -> None:
-        """Queue trials, packed, but for those that are to run alone."""
-        study, slots = self._study, self._cluster_slots()
-        tasks = study.pacer.tasks(slots, self._parallelism)
-        packs = [(t,) for t in trials if t.id in alone]
-        fresh = tuple(t for t in trials if t.id not in alone)
-        free = max(1, tasks - len(study.jobs) - len(packs))
-        for trial in packs:
-            self._start(study, trial, queued_ahead=len(study.jobs) >= slots)
-        at = 0
-        for size in divide(len(fresh), free, study.pacer.pack(tasks)):
-            self._start(study, fresh[at : at + size], queued_ahead=len(study.jobs) >= slots)
-            at += size
+        """Queue trials."""
+        self._now.way.submit(trials, alone)
 
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds."""
-        return [event for end in self._study.jobs.ends(timeout) for event in self._events_of(end)]
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            found = [event for item in self._items(deadline) for event in self._events_of(item)]
+            found += self._look_up()
+            if found or not self._now.in_flight:
+                return found
+            if deadline is not None and time.monotonic() >= deadline:
+                return found
 
     def cancel(self, ids: Sequence[int]) -> None:
-        """Cancel the jobs of these trials."""
-        wanted, jobs = set(ids), self._study.jobs
-        jobs.cancel(j for j in jobs if wanted.intersection(t.id for t in j.subject.trials))
+        """Cancel these trials: what runs with them in one pack, too."""
+        self._now.packs.cancel(ids)
+        if self._now.leases is not None:
+            self._now.leases.cancel(ids)
+
+    def stop(self, ids: Sequence[int]) -> None:
+        """Tell running trials that they should end by themselves, where they can be told."""
+        if self._now.leases is not None:
+            self._now.leases.stop(ids)
 
     def close(self) -> None:
-        """Cancel what runs, end the threads and free the broadcast."""
-        study, self._opened = self._opened, None
-        if study is not None:
-            study.jobs.close(_CLOSE_WAIT_S)
-            self._backend.unship(study.shipment)
+        """Cancel what runs, end the threads and free what was shipped."""
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        inbox, self._inbox = self._inbox, queue.SimpleQueue()
+        waiting = opened.leases is not None and opened.leases.close()
+        if waiting and _linger(opened, inbox, _LINGER_HERE_S):
+            name = f"{opened.study.task.name} closing"
+            threading.Thread(target=_end, args=(opened, inbox), name=name, daemon=True).start()
+        else:
+            _free(opened)
 
-    # ------------------------------------------------------------------ jobs
+    # ------------------------------------------------------------------ what happens
 
     @property
-    def _study(self) -> _Study:
+    def _now(self) -> _Open:
         if self._opened is None:
             msg = "the dispatcher is not open"
             raise RuntimeError(msg)
         return self._opened
 
-    def _start(self, study: _Study, trials: tuple[Trial, ...], *, queued_ahead: bool) -> None:
-        pack = Pack(
-            study=study.shipment.digest,
-            trials=specs(trials),
-            time_box_s=_TIME_BOX_S,
-            trial_timeout_s=study.task.trial_timeout,
-        )
-        first, last = trials[0], trials[-1]
-        description = f"{study.task.name}: trial {first.id}"
-        if last is not first:
-            description += f" to {last.id}"
-        if first.attempt > 1:
-            description += f", attempt {first.attempt}"
-        study.jobs.submit(Job(pack, description, _Batch(trials, queued_ahead)))
+    def _items(self, deadline: float | None) -> list[_Item]:
+        """Return what is in the inbox; wait for it while anything is under way."""
+        found: list[_Item] = []
+        with contextlib.suppress(queue.Empty):
+            if self._now.in_flight:
+                wait = _LOOK_UP_S
+                if deadline is not None:
+                    wait = min(wait, max(0.0, deadline - time.monotonic()))
+                found.append(self._inbox.get(timeout=wait))
+            while True:
+                found.append(self._inbox.get_nowait())
+        return found
 
-    # ------------------------------------------------------------------ what became of a job
+    def _look_up(self) -> list[Event]:
+        leases = self._now.leases
+        return [] if leases is None else leases.look_up()
 
-    def _events_of(self, end: JobEnd) -> list[Event]:
-        batch: _Batch = end.job.subject
-        cancelled: list[Event] = [Cancelled(t.id, t.attempt) for t in batch.trials]
-        if end.result is not None:
-            return self._events_of_report(batch, end.result, end.seconds)
-        if end.error is None or end.job.cancelled:
-            return cancelled
-        failure = self._backend.judge(end.error)
-        logger.debug("a job failed: %s", failure.reason, exc_info=end.error)
-        if self._backend.stopped():
-            msg = f"the SparkContext was stopped while trials were running ({failure.reason})"
-            stopped = SparkContextStopped(msg)
-            stopped.__cause__ = end.error
-            return [Crashed(stopped)]
-        if failure.verdict is Verdict.CANCELLED:
-            return self._cancelled_by_others(cancelled)
-        if failure.verdict is Verdict.ENVIRONMENT:
-            return self._environment(batch, failure, end.error)
-        return self._lost(batch, failure, end.seconds)
+    def _events_of(self, item: _Item) -> list[Event]:
+        now = self._now
+        if not isinstance(item, JobEnd):
+            return [] if now.leases is None else now.leases.arrived(item)
+        now.study.jobs.forget(item.job)
+        ending = now.endings.of(item)
+        if now.leases is None or not isinstance(item.job.subject, Lease):
+            return now.packs.ended(item, ending)
+        unreachable = None if ending.report is None else ending.report.unreachable
+        if unreachable is not None and now.pulling:
+            # No executor of this cluster can be counted on to reach the channel.
+            logger.info("executors cannot reach the driver, so trials are pushed: %s", unreachable)
+            now.pulling = False
+            now.packs.submit(now.leases.recall(), ())
+        return now.leases.ended(item, ending)
 
-    def _cancelled_by_others(self, cancelled: list[Event]) -> list[Event]:
-        # Once is somebody's wish. Again and again is a job group whose future jobs are cancelled,
-        # too: cancelled trials don't count, so the study would never end.
-        self._foreign += 1
-        if self._foreign <= _FOREIGN_CANCELS + 3 * self.slots:
-            return cancelled
-        msg = (
-            f"the last {self._foreign} Spark jobs were all cancelled by somebody else: is the job "
-            "group of the thread that called fmin cancelled?"
-        )
-        return [*cancelled, Crashed(SparkError(msg))]
 
-    def _lost(self, batch: _Batch, failure: JobFailure, seconds: float) -> list[Event]:
-        alone = len(batch.trials) == 1
-        limit = self._study.task.trial_timeout
-        timed_out = False
-        if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
-            # It may have waited for a slot: what counts is the time in the task itself.
-            ran = self._backend.seconds_in_task(failure.stage)
-            timed_out = (seconds if ran is None else ran) > limit + TIMEOUT_GRACE_S
-        reason = (
-            _TIMEOUT_REASON.format(limit) if timed_out and limit is not None else failure.reason
-        )
-        return [
-            Lost(t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out)
-            for t in batch.trials
-        ]
+def _linger(opened: _Open, inbox: queue.SimpleQueue[_Item], seconds: float) -> bool:
+    """Let tasks end that have no trial, up to some seconds; return whether any is left."""
+    deadline = time.monotonic() + seconds
+    leases = opened.leases
+    while leases is not None and (left := deadline - time.monotonic()) > 0:
+        try:
+            item = inbox.get(timeout=left)
+        except queue.Empty:
+            return True
+        if not isinstance(item, JobEnd):
+            leases.arrived(item)
+        elif isinstance(item.job.subject, Lease):
+            opened.study.jobs.forget(item.job)
+            if not leases.discard(item.job.subject):
+                return False
+    return True
 
-    def _events_of_report(self, batch: _Batch, result: bytes, seconds: float) -> list[Event]:
-        report = pickle.loads(result)  # noqa: S301 - from the user's own executors
-        if isinstance(report, dict):
-            if report.pop("internal"):
-                msg = (
-                    f"sparktrials itself failed on {report['host']} with {report['type']}: "
-                    f"{report['message']}\n{report['traceback']}"
-                )
-                return [Crashed(SparkError(msg))]
-            report = Report(report["host"], complaint=Complaint(**report))
-        if report.complaint is not None:
-            found = report.complaint
-            reason = (
-                f"its Python {found.python} failed before the first trial with {found.type}: "
-                f"{found.message}\n{found.traceback}"
-            )
-            failure = JobFailure(Verdict.ENVIRONMENT, reason, found.host)
-            return self._environment(batch, failure, None)
-        if report.repeated:
-            reason = (
-                "the worker that ran it was lost: its Python process or its executor ended "
-                "(os._exit, a crash in native code, out of memory, a preempted machine)"
-            )
-            failure = JobFailure(Verdict.WORKER_LOST, reason, report.host, report.stage)
-            return self._lost(batch, failure, seconds)
-        self._succeeded = True
-        self._foreign = 0
-        outcomes = [pickle.loads(o) for o in report.outcomes]  # noqa: S301 - as above
-        self._study.pacer.observe(
-            [o.duration_s or 0.0 for o in outcomes], seconds, queued_ahead=batch.queued_ahead
-        )
-        done = {outcome.trial_id for outcome in outcomes}
-        return [
-            *(Finished(outcome) for outcome in outcomes),
-            *(Returned(t.id, t.attempt) for t in batch.trials if t.id not in done),
-        ]
 
-    def _environment(
-        self, batch: _Batch, failure: JobFailure, error: BaseException | None
-    ) -> list[Event]:
-        if self._succeeded:  # one bad host among good ones: its trials run elsewhere
-            logger.warning("an executor cannot run trials: %s", failure.reason)
-            return self._lost(batch, failure, 0.0)
-        where = f" on {failure.host}" if failure.host else ""
-        msg = (
-            f"an executor{where} cannot run trials: {failure.reason}\n"
-            "Executors need the driver's Python version, numpy, and the modules that the objective "
-            "imports: set PYSPARK_PYTHON, install the module there, or ship it with --py-files, "
-            "--archives or spark.sparkContext.addPyFile"
-        )
-        crash = ExecutorEnvironmentError(msg)
-        crash.__cause__ = error
-        return [Crashed(crash)]
+def _end(opened: _Open, inbox: queue.SimpleQueue[_Item]) -> None:
+    _linger(opened, inbox, _LINGER_S)
+    _free(opened)
+
+
+def _free(opened: _Open) -> None:
+    opened.study.jobs.close(_CLOSE_WAIT_S)
+    if opened.server is not None:
+        opened.server.close()
+    opened.study.backend.unship(opened.study.shipment)

@@ -47,6 +47,15 @@ class Backend(Protocol):
         SparkContextStopped
         """
 
+    def growing(self) -> bool:
+        """Whether the cluster gets more slots when jobs wait for one."""
+
+    def listens_on(self) -> tuple[str, str, int] | None:
+        """Return where a channel may listen: address to bind, name for executors, port (0: any).
+
+        None where executors can never reach this process.
+        """
+
     def ship(self, task: Task) -> Shipment:
         """Pickle a study and make it available to executors.
 

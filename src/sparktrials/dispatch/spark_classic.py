@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from sparktrials.dispatch.worker import Pack
     from sparktrials.study.protocols import Task
 
-__all__ = ["ClassicBackend"]
+__all__ = ["CHANNEL_PORT", "ClassicBackend"]
+
+#: Spark setting with the port that the channel listens on, for firewalls; 0 or none: any.
+CHANNEL_PORT = "spark.sparktrials.channel.port"
 
 
 class ClassicBackend:
@@ -44,6 +47,18 @@ class ClassicBackend:
     def slots(self) -> int:
         """Return how many tasks the executors can run at once."""
         return slots_of(self._context, self._profile)
+
+    def growing(self) -> bool:
+        """Whether dynamic allocation is on."""
+        found: str = self._context.getConf().get("spark.dynamicAllocation.enabled", "false")
+        return found.lower() == "true"
+
+    def listens_on(self) -> tuple[str, str, int]:
+        """Return where Spark's own driver listens, and a port of the user's choice."""
+        conf = self._context.getConf()
+        name: str = conf.get("spark.driver.host") or "127.0.0.1"
+        bind: str = conf.get("spark.driver.bindAddress") or name
+        return bind, name, int(conf.get(CHANNEL_PORT, "0"))
 
     def ship(self, task: Task) -> Shipment:
         """Broadcast a study; the broadcasts that its objective refers to go along with each job."""

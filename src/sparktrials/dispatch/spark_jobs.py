@@ -5,12 +5,11 @@ Threads only run jobs and say how they ended: what that means is the dispatcher'
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,15 +71,19 @@ class JobPool:
         makes the pool hold for its jobs.
     shipment
         What they need.
+    tell
+        Called in the jobs' threads with each `JobEnd`; the owner then calls `forget`.
     """
 
-    def __init__(self, backend: Backend, shipment: Shipment) -> None:
+    def __init__(
+        self, backend: Backend, shipment: Shipment, tell: Callable[[JobEnd], None]
+    ) -> None:
         self._backend = backend
         self._shipment = shipment
         self._name = f"sparktrials-{uuid.uuid4().hex[:12]}"
         self._captured = backend.capture()
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._ends: queue.SimpleQueue[JobEnd] = queue.SimpleQueue()
+        self._tell = tell
         self._threads: list[threading.Thread] = []
         self._running: set[Job] = set()
         self._tags = threading.Lock()
@@ -104,17 +107,9 @@ class JobPool:
             thread.start()
         self._queue.put(job)
 
-    def ends(self, timeout: float | None) -> list[JobEnd]:
-        """Wait up to `timeout` seconds for a job to end, and return all that have."""
-        found: list[JobEnd] = []
-        with contextlib.suppress(queue.Empty):
-            if self._running:
-                found.append(self._ends.get(timeout=timeout))
-                while True:
-                    found.append(self._ends.get_nowait())
-        for end in found:
-            self._running.discard(end.job)
-        return found
+    def forget(self, job: Job) -> None:
+        """Take note that a job has ended; its thread is free for the next."""
+        self._running.discard(job)
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         """Cancel jobs; each still ends."""
@@ -167,4 +162,4 @@ class JobPool:
                 failure = error
             with self._tags:
                 job.tag = None
-            self._ends.put(JobEnd(job, time.monotonic() - job.submitted, result, failure))
+            self._tell(JobEnd(job, time.monotonic() - job.submitted, result, failure))

@@ -25,14 +25,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
-from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, split
+from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, dumps, split
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.channel.handshake import Address
     from sparktrials.space import Point
     from sparktrials.study.protocols import Builder
     from sparktrials.study.trial import Outcome
 
-__all__ = ["Complaint", "Pack", "Report", "run_pack"]
+__all__ = ["Complaint", "Pack", "Report", "decode_pickled", "run_pack", "specs"]
 
 #: Seconds that Python code gets to end after its time is up, before the process is ended.
 TIMEOUT_GRACE_S = 2.0
@@ -54,12 +55,16 @@ class Pack:
         A trial is not started when this much time has passed; the first always is.
     trial_timeout_s
         Seconds for one trial, or None.
+    channel, lease
+        Where to ask for trials, and what to say who asks; None for a pack that has its own.
     """
 
     study: str
     trials: tuple[tuple[int, int, Point], ...]
     time_box_s: float
     trial_timeout_s: float | None = None
+    channel: Address | None = None
+    lease: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class Report:
         Spark's number of the task's stage, where it was repeated.
     complaint
         Set when the objective could not even be loaded; nothing was run.
+    unreachable
+        Why the driver's channel cannot be reached from here; nothing was run.
     """
 
     host: str
@@ -94,6 +101,7 @@ class Report:
     repeated: bool = False
     stage: int | None = None
     complaint: Complaint | None = None
+    unreachable: str | None = None
 
 
 @functools.lru_cache(maxsize=1)
@@ -142,12 +150,9 @@ def run_pack(
         objective, space = _load(pack.study, payload)
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
         return pickle.dumps(Report(host, complaint=complaint_of(error, host)))
-    end = time.monotonic() + pack.time_box_s
-    outcomes: list[bytes] = []
-    size = 0
-    for trial_id, attempt, point in pack.trials:
-        if outcomes and (time.monotonic() >= end or size >= TRIAL_LIMIT):
-            break
+
+    def run(trial_id: int, attempt: int, point: Point) -> Outcome:
+        """Evaluate a trial; its outcome holds plain data and pickles only, and none too large."""
         outcome: Outcome | None = None
         try:
             with _deadline(pack.trial_timeout_s):
@@ -156,7 +161,20 @@ def run_pack(
                 )
         except TrialTimeout as error:  # the alarm rang when the objective had just ended
             outcome = outcome or _timed_out(error, trial_id, attempt, host)
-        outcomes.append(_packed(outcome))
+        return _sound(outcome)
+
+    if pack.channel is not None:
+        from sparktrials.dispatch.lease import pull  # noqa: PLC0415 - packs need no sockets
+
+        left, unreachable = pull(pack.channel, pack.lease or 0, host, run)
+        return pickle.dumps(Report(host, tuple(map(_packed, left)), unreachable=unreachable))
+    end = time.monotonic() + pack.time_box_s
+    outcomes: list[bytes] = []
+    size = 0
+    for spec in pack.trials:
+        if outcomes and (time.monotonic() >= end or size >= TRIAL_LIMIT):
+            break
+        outcomes.append(_packed(run(*spec)))
         size += len(outcomes[-1])
     return pickle.dumps(Report(host, tuple(outcomes)))
 
@@ -184,17 +202,31 @@ def complaint_of(error: BaseException, host: str) -> Complaint:
     )
 
 
-def _packed(outcome: Outcome) -> bytes:
-    """Pickle an outcome, at the worst without what the objective returned beside the loss."""
+def _sound(outcome: Outcome) -> Outcome:
+    """Make an outcome fit to travel, at the worst without what came beside the loss."""
     try:
-        return pickle.dumps(_travelling(outcome))
+        sound = _travelling(outcome)
+        if sound.result.keys() - {"loss", "status"}:
+            pickle.dumps(sound.result)
+            dumps(dict(sound.result))
     except BaseException as error:  # noqa: BLE001 - only looked plain; and the trial has ended
         reason = f"cannot be brought back ({_named(error)})"
         kept = {k: outcome.result[k] for k in ("status",) if k in outcome.result}
         if outcome.loss is not None:
             kept["loss"] = outcome.loss
         dropped = {**outcome.dropped, "all other values": reason}
-        return pickle.dumps(replace(outcome, result=kept, attachments={}, dropped=dropped))
+        return replace(outcome, result=kept, attachments={}, dropped=dropped)
+    return sound
+
+
+def _packed(outcome: Outcome) -> bytes:
+    return pickle.dumps(outcome)
+
+
+def decode_pickled(content: bytes) -> Outcome:
+    """Return an outcome that a `Report` brought: from the user's own executors."""
+    outcome: Outcome = pickle.loads(content)  # noqa: S301 - as Spark does with all results
+    return outcome
 
 
 def _travelling(outcome: Outcome) -> Outcome:

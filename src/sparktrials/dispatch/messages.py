@@ -1,0 +1,109 @@
+"""What driver and executors say to each other over the channel: outcomes as plain data.
+
+A message is a header of plain values and binary blobs. Nothing here is ever unpickled; values that
+a user's objective returned beside the loss and that are no plain data travel as the opaque pickles
+that they are in an `Outcome`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
+from sparktrials.study.values import dumps, loads
+
+__all__ = ["decode_outcomes", "encode_outcomes"]
+
+
+def encode_outcomes(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return outcomes as a message; their results hold plain values only."""
+    blobs: list[bytes] = []
+    for outcome in outcomes:
+        if not _is_small(outcome):
+            blobs.append(dumps(dict(outcome.result)).encode())
+        blobs += outcome.attachments.values()
+        blobs += outcome.objects.values()
+    return {"kind": "outcomes", "outcomes": [_document(outcome) for outcome in outcomes]}, blobs
+
+
+def _is_small(outcome: Outcome) -> bool:
+    """Whether the result goes into the header: it has loss and status, as most have."""
+    return outcome.result.keys() <= {"loss", "status"}
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    failure = outcome.failure
+    return {
+        "id": outcome.trial_id,
+        "attempt": outcome.attempt,
+        "state": outcome.state.value,
+        "loss": outcome.loss,
+        "result": dict(outcome.result) if _is_small(outcome) else None,
+        "failure": None
+        if failure is None
+        else [failure.kind.value, failure.type, failure.message, failure.traceback],
+        "host": outcome.host,
+        "duration_s": outcome.duration_s,
+        "dropped": dict(outcome.dropped),
+        "attachments": list(outcome.attachments),
+        "objects": list(outcome.objects),
+    }
+
+
+def decode_outcomes(header: Mapping[str, Any], blobs: Sequence[bytes]) -> list[Outcome]:
+    """Return the outcomes that a message says.
+
+    Raises
+    ------
+    ValueError
+        If the message is not one that `encode_outcomes` makes.
+    """
+    try:
+        left = list(blobs)
+        outcomes = [_outcome(document, left) for document in header["outcomes"]]
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        msg = f"not an outcome: {type(error).__name__}: {error}"
+        raise ValueError(msg) from error
+    if left:
+        msg = f"{len(left)} blobs belong to no outcome"
+        raise ValueError(msg)
+    return outcomes
+
+
+def _outcome(document: Mapping[str, Any], blobs: list[bytes]) -> Outcome:
+    """Return one outcome; takes its blobs from the front of `blobs`."""
+    result = document["result"]
+    if result is None:
+        result = loads(blobs.pop(0).decode())
+    attachments = {str(name): blobs.pop(0) for name in document["attachments"]}
+    objects = {str(name): blobs.pop(0) for name in document["objects"]}
+    failure, loss, host = document["failure"], document["loss"], document["host"]
+    seconds = document["duration_s"]
+    return Outcome(
+        trial_id=_whole(document["id"]),
+        attempt=_whole(document["attempt"]),
+        state=TrialState(document["state"]),
+        loss=None if loss is None else float(loss),
+        result=dict(result),
+        failure=None
+        if failure is None
+        else Failure(
+            kind=FailureKind(failure[0]),
+            type=str(failure[1]),
+            message=str(failure[2]),
+            traceback=str(failure[3]),
+        ),
+        host=None if host is None else str(host),
+        duration_s=None if seconds is None else float(seconds),
+        dropped={str(k): str(v) for k, v in dict(document["dropped"]).items()},
+        attachments=attachments,
+        objects=objects,
+    )
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        msg = f"not a number of a trial: {value!r}"
+        raise ValueError(msg)
+    return value

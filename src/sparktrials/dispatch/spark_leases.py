@@ -1,0 +1,413 @@
+"""Trials pulled by executors: each job is a lease of a slot, whose task asks for trial after trial.
+
+Nothing is queued ahead: a trial is suggested when a slot asks for one, with all that is known by
+then. A lease is bounded in time, and an idle one is given back, so that other jobs of the
+application and other users get their turn, and dynamic allocation can release machines.
+
+Spark itself stays the judge of what became of a task: a connection that breaks says nothing by
+itself, the job's end does.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
+from sparktrials.dispatch.messages import decode_outcomes
+from sparktrials.dispatch.pacing import Pacer
+from sparktrials.dispatch.spark_jobs import Job, JobEnd
+from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Pack, decode_pickled, specs
+from sparktrials.errors import SparkError
+from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.channel.events import Event as Arrived
+    from sparktrials.dispatch.channel.server import ChannelServer
+    from sparktrials.dispatch.spark_endings import Ending, Endings
+    from sparktrials.dispatch.spark_study import SparkStudy
+    from sparktrials.study.trial import Outcome, Trial
+
+__all__ = ["Lease", "Leases"]
+
+logger = logging.getLogger("sparktrials.spark")
+
+#: Seconds after which a lease takes no further trial: a trial in it is not cut short.
+LEASE_S = 30.0
+#: Seconds after which a lease without a trial is given back.
+IDLE_S = 1.0
+#: Trials go out in batches that take about this long, so that the exchange itself does not count:
+#: where results steer the next points, and where they don't.
+_BATCH_S = 0.02
+_BATCH_BLIND_S = 0.2
+#: Leases in a row that may fail without a trial, beside three for each slot.
+_FAILURES = 5
+#: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
+_OVERDUE_S = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A slot that was asked of Spark, is connected, or is about to end.
+
+    Attributes
+    ----------
+    number
+        What the task says when it connects.
+    since
+        When it connected.
+    sent
+        Trials that it has and that have no outcome yet, in the order that they run.
+    begun
+        When the first of them began.
+    idle_since
+        When it last asked for a trial, while it waits for one.
+    wanted
+        Ids of those among `sent` that are to be cancelled.
+    """
+
+    number: int
+    job: Job = field(init=False)
+    peer: int | None = None
+    host: str | None = None
+    since: float = math.inf
+    sent: deque[Trial] = field(default_factory=deque)
+    begun: float = math.inf
+    idle_since: float | None = None
+    over: bool = False
+    overdue: bool = False
+    wanted: set[int] = field(default_factory=set)
+
+
+class Leases:
+    """Lets executors pull.
+
+    Parameters
+    ----------
+    study
+        What is open.
+    server
+        The channel.
+    endings
+        Judges jobs.
+    packing
+        Whether short trials may be sent several at a time.
+    growing
+        Whether the cluster grows when jobs wait: then a few more are submitted than it has slots.
+    """
+
+    def __init__(
+        self,
+        study: SparkStudy,
+        server: ChannelServer,
+        endings: Endings,
+        *,
+        packing: bool,
+        growing: bool,
+    ) -> None:
+        self._study = study
+        self._server = server
+        self._endings = endings
+        self._growing = growing
+        adaptive = study.task.adaptive
+        batch_s = _BATCH_S if adaptive else _BATCH_BLIND_S
+        self._pacer = Pacer(adaptive=adaptive, packing=packing, target_s=batch_s)
+        self._queue: deque[Trial] = deque()
+        self._alone: set[int] = set()
+        self._leases: dict[int, Lease] = {}
+        self._peers: dict[int, Lease] = {}
+        self._idle: deque[Lease] = deque()
+        self._cancelled: list[Event] = []
+        self._sent = 0  # trials that are with executors
+        self._next = 0
+        self._failures = 0
+        self._closing = False
+
+    # ------------------------------------------------------------------ what is wanted
+
+    @property
+    def in_flight(self) -> int:
+        """How many trials have not ended."""
+        return len(self._queue) + self._sent
+
+    @property
+    def capacity(self) -> int:
+        """How many trials may run at once."""
+        slots, wanted = self._study.slots(), self._study.parallelism
+        return slots if wanted is None else min(slots, wanted)
+
+    def room(self) -> int:
+        """Return how many more trials should be submitted now."""
+        capacity = self.capacity
+        size = self._pacer.pack(capacity)
+        if size == 1:
+            return max(0, capacity - self.in_flight)
+        # Whole batches, for slots that ask or are about to be there.
+        busy = sum(1 for lease in self._leases.values() if lease.sent)
+        return max(0, (capacity - busy) * size - len(self._queue))
+
+    def submit(self, trials: Sequence[Trial], alone: Collection[int]) -> None:
+        """Hand trials to slots that wait, or queue them for the next that asks."""
+        self._alone.update(alone)
+        self._queue.extend(trials)
+        self._hand_out()
+        self._ask_for_slots()
+
+    def cancel(self, ids: Collection[int]) -> None:
+        """Take back what waits; cancel the jobs of what runs."""
+        wanted = set(ids)
+        for trial in [t for t in self._queue if t.id in wanted]:
+            self._queue.remove(trial)
+            self._cancelled.append(Cancelled(trial.id, trial.attempt))
+        jobs = []
+        for lease in self._leases.values():
+            hit = wanted.intersection(t.id for t in lease.sent)
+            if hit:
+                lease.wanted |= hit
+                jobs.append(lease.job)
+        self._study.jobs.cancel(jobs)
+
+    def stop(self, ids: Collection[int]) -> None:
+        """Tell running trials that they should end by themselves."""
+        wanted = set(ids)
+        for lease in self._leases.values():
+            hit = sorted(wanted.intersection(t.id for t in lease.sent))
+            if hit and lease.peer is not None:
+                self._server.send(lease.peer, {"kind": "stop", "ids": hit})
+
+    def recall(self) -> list[Trial]:
+        """Return what was never sent, and forget it; slots that wait are given back."""
+        left = list(self._queue)
+        self._queue.clear()
+        while self._idle:
+            self._end(self._idle.popleft())
+        return left
+
+    def look_up(self) -> list[Event]:
+        """Give back slots that idle, end trials that are overdue; return events of one's own."""
+        now = time.monotonic()
+        while self._idle and now - (self._idle[0].idle_since or now) > IDLE_S:
+            self._end(self._idle.popleft())
+        limit = self._study.task.trial_timeout
+        if limit is not None:
+            late = now - limit - TIMEOUT_GRACE_S - _OVERDUE_S
+            for lease in self._leases.values():
+                if lease.begun < late and not lease.overdue and lease.sent:
+                    lease.overdue = True
+                    self._study.jobs.cancel([lease.job])
+        events, self._cancelled = self._cancelled, []
+        return events
+
+    def close(self) -> bool:
+        """Cancel what runs, let other tasks end by themselves; return whether there are any.
+
+        A task that Spark kills takes its Python with it, which the next study would have to wait
+        for: those that are still starting are told to end when they connect.
+        """
+        self._closing = True
+        self._queue.clear()
+        self._study.jobs.cancel([lease.job for lease in self._leases.values() if lease.sent])
+        while self._idle:
+            self._end(self._idle.popleft())
+        return bool(self._leases)
+
+    def discard(self, lease: Lease) -> bool:
+        """Forget a lease whose job has ended after `close`; return whether there are others."""
+        self._leases.pop(lease.number, None)
+        return bool(self._leases)
+
+    # ------------------------------------------------------------------ handing out
+
+    def _hand_out(self) -> None:
+        size = self._pacer.pack(self.capacity) if self._queue and self._idle else 1
+        while self._queue and self._idle:
+            lease = self._idle.popleft()
+            if lease.peer is None or lease.over:
+                continue
+            # As even as can be where there are fewer than whole batches.
+            share = math.ceil(len(self._queue) / (len(self._idle) + 1))
+            batch = self._batch(min(size, share))
+            lease.idle_since = None
+            lease.begun = time.monotonic()
+            lease.sent.extend(batch)
+            self._sent += len(batch)
+            self._server.send(lease.peer, {"kind": "trials", "trials": specs(batch)})
+
+    def _batch(self, size: int) -> list[Trial]:
+        """Take trials from the queue: up to `size`, or one that is to run alone."""
+        batch: list[Trial] = []
+        while self._queue and len(batch) < size:
+            if self._queue[0].id in self._alone:
+                if not batch:
+                    batch.append(self._queue.popleft())
+                    self._alone.discard(batch[0].id)
+                break
+            batch.append(self._queue.popleft())
+        return batch
+
+    def _ask_for_slots(self) -> None:
+        """Start as many leases as there are trials for, up to the capacity."""
+        capacity = self.capacity
+        starting = sum(1 for x in self._leases.values() if x.peer is None and not x.over)
+        room = capacity - len(self._leases)
+        if self._growing and self._queue:
+            more = max(2, math.ceil(capacity / 4))
+            wanted = self._study.parallelism
+            room += more if wanted is None else max(0, wanted - capacity)
+        for _ in range(min(room, len(self._queue) - starting)):
+            self._start()
+
+    def _start(self) -> None:
+        study, lease = self._study, Lease(self._next)
+        self._next += 1
+        pack = Pack(
+            study=study.shipment.digest,
+            trials=(),
+            time_box_s=0.0,
+            trial_timeout_s=study.task.trial_timeout,
+            channel=self._server.address,
+            lease=lease.number,
+        )
+        first = self._queue[0].id if self._queue else ""
+        description = f"{study.task.name}: trials from {first}"
+        lease.job = Job(pack, description, lease)
+        self._leases[lease.number] = lease
+        study.jobs.submit(lease.job)
+
+    def _end(self, lease: Lease) -> None:
+        lease.over = True
+        lease.idle_since = None
+        if lease.peer is not None:
+            self._server.send(lease.peer, {"kind": "end"})
+
+    # ------------------------------------------------------------------ what happens
+
+    def arrived(self, item: Arrived) -> list[Event]:
+        """Take note of something that came over the channel."""
+        if isinstance(item, Connected):
+            self._connected(item)
+            return []
+        lease = self._peers.get(item.peer)
+        if lease is None:
+            return []
+        if isinstance(item, Disconnected):
+            del self._peers[item.peer]
+            lease.peer = None
+            lease.over = True
+            if lease.idle_since is not None:
+                self._idle.remove(lease)
+                lease.idle_since = None
+            return []
+        return self._message(lease, item)
+
+    def _connected(self, item: Connected) -> None:
+        lease = self._leases.get(item.hello.get("lease", -1))
+        if lease is None or lease.peer is not None or lease.over:
+            self._server.drop(item.peer)
+            return
+        lease.peer = item.peer
+        lease.host = str(item.hello.get("host", ""))
+        lease.since = time.monotonic()
+        self._peers[item.peer] = lease
+        self._wait(lease)
+
+    def _wait(self, lease: Lease) -> None:
+        """Give a slot that asks its next trials, if there are any, and its lease is not over."""
+        now = time.monotonic()
+        if self._closing or now - lease.since > LEASE_S:
+            self._end(lease)
+            return
+        lease.idle_since = now
+        self._idle.append(lease)
+        self._hand_out()
+
+    def _message(self, lease: Lease, item: Message) -> list[Event]:
+        if item.header.get("kind") != "outcomes":
+            return []
+        try:
+            outcomes = decode_outcomes(item.header, item.blobs)
+        except ValueError as error:
+            logger.warning("a message from %s was refused: %s", lease.host, error)
+            self._server.drop(item.peer)
+            return []
+        return self._outcomes(lease, outcomes)
+
+    def _outcomes(self, lease: Lease, outcomes: Iterable[Outcome]) -> list[Event]:
+        """Take outcomes that are awaited of a lease; a late or repeated one is none of them."""
+        sent = {(t.id, t.attempt): t for t in lease.sent}
+        new = [o for o in outcomes if sent.pop((o.trial_id, o.attempt), None) is not None]
+        if not new:
+            return []
+        lease.sent = deque(sent.values())
+        self._sent -= len(new)
+        self._failures = 0
+        self._endings.worked()
+        now = time.monotonic()
+        ran = [outcome.duration_s or 0.0 for outcome in new]
+        self._pacer.observe(ran, now - lease.begun, queued_ahead=False)
+        lease.begun = now
+        if not lease.sent and lease.peer is not None and not lease.over:
+            self._wait(lease)
+        return [Finished(outcome) for outcome in new]
+
+    def ended(self, end: JobEnd, ending: Ending) -> list[Event]:
+        """Return what the end of a lease means for the trials that it had."""
+        lease: Lease = end.job.subject
+        del self._leases[lease.number]
+        if lease.peer is not None:
+            del self._peers[lease.peer]
+            self._server.drop(lease.peer)
+        if lease.idle_since is not None:
+            self._idle.remove(lease)
+        events: list[Event] = []
+        if ending.report is not None:
+            # Outcomes that the driver may not have got before the connection broke.
+            lease.over = True
+            events += self._outcomes(lease, map(decode_pickled, ending.report.outcomes))
+        events += self._left(lease, ending)
+        self._sent -= len(lease.sent)
+        if ending.crash is not None:
+            events.append(Crashed(ending.crash))
+        elif ending.failure is not None:
+            events += self._failed(lease, ending)
+        self._ask_for_slots()
+        return events
+
+    def _left(self, lease: Lease, ending: Ending) -> list[Event]:
+        """Return what became of the trials that a lease had and brought no outcome of."""
+        limit = self._study.task.trial_timeout
+        late = limit is not None and time.monotonic() - lease.begun > limit + TIMEOUT_GRACE_S
+        if ending.failure is not None or lease.overdue:
+            reason = "" if ending.failure is None else ending.failure.reason
+            host = lease.host if ending.failure is None else ending.failure.host or lease.host
+            # Of several short ones it is not known which had run: each runs again, alone.
+            alone = len(lease.sent) == 1
+            timed_out = alone and (lease.overdue or late)
+            if timed_out:
+                reason = self._study.timeout_reason()
+            return [
+                Lost(t.id, t.attempt, reason, alone=alone, host=host, timed_out=timed_out)
+                for t in lease.sent
+            ]
+        everything = ending.cancelled and not lease.wanted
+        return [
+            (Cancelled if everything or t.id in lease.wanted else Returned)(t.id, t.attempt)
+            for t in lease.sent
+        ]
+
+    def _failed(self, lease: Lease, ending: Ending) -> list[Event]:
+        if lease.sent or ending.failure is None:
+            return []
+        self._failures += 1
+        if self._failures <= _FAILURES + 3 * self._study.slots():
+            return []
+        msg = (
+            f"the last {self._failures} Spark tasks ended before they ran a trial, the last one "
+            f"because {ending.failure.reason}"
+        )
+        return [Crashed(SparkError(msg))]

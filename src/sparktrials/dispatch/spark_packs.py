@@ -1,0 +1,140 @@
+"""Trials pushed to executors: each job is a pack of trials, whose results come back together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparktrials.dispatch.pacing import Pacer, divide
+from sparktrials.dispatch.spark_jobs import Job, JobEnd
+from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Pack, decode_pickled, specs
+from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_endings import Ending
+    from sparktrials.dispatch.spark_study import SparkStudy
+    from sparktrials.dispatch.worker import Report
+    from sparktrials.study.trial import Trial
+
+__all__ = ["Packs"]
+
+#: A pack starts no trial after this many seconds.
+_TIME_BOX_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """The subject of a job: its trials, and whether it had to wait for a slot."""
+
+    trials: tuple[Trial, ...]
+    queued_ahead: bool
+
+
+class Packs:
+    """Pushes trials; works wherever Spark does.
+
+    Parameters
+    ----------
+    study
+        What is open.
+    packing
+        Whether short trials may share a task.
+    """
+
+    def __init__(self, study: SparkStudy, *, packing: bool) -> None:
+        self._study = study
+        self._pacer = Pacer(adaptive=study.task.adaptive, packing=packing)
+        self._jobs = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many packs have not ended."""
+        return self._jobs
+
+    def room(self) -> int:
+        """Return how many more trials should be submitted now."""
+        study = self._study
+        tasks = self._pacer.tasks(study.slots(), study.parallelism)
+        return max(0, tasks - len(study.jobs)) * self._pacer.pack(tasks)
+
+    def submit(self, trials: Sequence[Trial], alone: Collection[int]) -> None:
+        """Queue trials, packed, but for those that are to run alone."""
+        study, slots = self._study, self._study.slots()
+        tasks = self._pacer.tasks(slots, study.parallelism)
+        packs = [(t,) for t in trials if t.id in alone]
+        fresh = tuple(t for t in trials if t.id not in alone)
+        free = max(1, tasks - len(study.jobs) - len(packs))
+        for trial in packs:
+            self._start(trial, queued_ahead=len(study.jobs) >= slots)
+        at = 0
+        for size in divide(len(fresh), free, self._pacer.pack(tasks)):
+            self._start(fresh[at : at + size], queued_ahead=len(study.jobs) >= slots)
+            at += size
+
+    def _start(self, trials: tuple[Trial, ...], *, queued_ahead: bool) -> None:
+        study = self._study
+        pack = Pack(
+            study=study.shipment.digest,
+            trials=specs(trials),
+            time_box_s=_TIME_BOX_S,
+            trial_timeout_s=study.task.trial_timeout,
+        )
+        first, last = trials[0], trials[-1]
+        description = f"{study.task.name}: trial {first.id}"
+        if last is not first:
+            description += f" to {last.id}"
+        if first.attempt > 1:
+            description += f", attempt {first.attempt}"
+        self._jobs += 1
+        study.jobs.submit(Job(pack, description, _Batch(trials, queued_ahead)))
+
+    def cancel(self, ids: Collection[int]) -> None:
+        """Cancel the jobs of these trials."""
+        jobs = self._study.jobs
+        wanted = set(ids)
+        jobs.cancel(
+            job
+            for job in jobs
+            if isinstance(job.subject, _Batch)
+            and not wanted.isdisjoint(t.id for t in job.subject.trials)
+        )
+
+    def ended(self, end: JobEnd, ending: Ending) -> list[Event]:
+        """Return what the end of a job means for its trials."""
+        batch: _Batch = end.job.subject
+        self._jobs -= 1
+        crashed: list[Event] = [] if ending.crash is None else [Crashed(ending.crash)]
+        if ending.cancelled:
+            return [*(Cancelled(t.id, t.attempt) for t in batch.trials), *crashed]
+        if ending.report is not None:
+            return self._reported(batch, ending.report, end.seconds)
+        return [*self._lost(batch, ending, end.seconds), *crashed]
+
+    def _reported(self, batch: _Batch, report: Report, seconds: float) -> list[Event]:
+        outcomes = [decode_pickled(o) for o in report.outcomes]
+        self._pacer.observe(
+            [o.duration_s or 0.0 for o in outcomes], seconds, queued_ahead=batch.queued_ahead
+        )
+        done = {outcome.trial_id for outcome in outcomes}
+        return [
+            *(Finished(outcome) for outcome in outcomes),
+            *(Returned(t.id, t.attempt) for t in batch.trials if t.id not in done),
+        ]
+
+    def _lost(self, batch: _Batch, ending: Ending, seconds: float) -> list[Event]:
+        failure = ending.failure
+        if failure is None:
+            return []
+        alone = len(batch.trials) == 1
+        limit = self._study.task.trial_timeout
+        timed_out = False
+        if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
+            # It may have waited for a slot: what counts is the time in the task itself.
+            ran = self._study.backend.seconds_in_task(failure.stage)
+            timed_out = (seconds if ran is None else ran) > limit + TIMEOUT_GRACE_S
+        reason = self._study.timeout_reason() if timed_out else failure.reason
+        return [
+            Lost(t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out)
+            for t in batch.trials
+        ]

@@ -1,0 +1,67 @@
+"""What is made once of a study's task on Spark, for packs and leases alike."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_backend import Backend, Shipment
+    from sparktrials.dispatch.spark_jobs import JobPool
+    from sparktrials.study.protocols import Task
+
+__all__ = ["SlotCount", "SparkStudy"]
+
+#: Seconds after which the number of slots is asked for again.
+_SLOTS_AGE_S = 1.0
+
+
+class SlotCount:
+    """How many tasks the cluster can run at once; asks it about once a second."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._found = 0
+        self._asked = float("-inf")
+
+    def __call__(self) -> int:
+        """Return the number, at least 1."""
+        now = time.monotonic()
+        if now - self._asked > _SLOTS_AGE_S:
+            self._found = self._backend.slots()
+            self._asked = now
+        return self._found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparkStudy:
+    """A study that is open on Spark.
+
+    Attributes
+    ----------
+    task
+        The study's.
+    backend
+        Which Spark.
+    shipment
+        What executors have of it.
+    jobs
+        Its jobs.
+    slots
+        Returns how many tasks can run at once.
+    parallelism
+        Trials at once; None follows the slots.
+    """
+
+    task: Task
+    backend: Backend
+    shipment: Shipment
+    jobs: JobPool
+    slots: SlotCount
+    parallelism: int | None
+
+    def timeout_reason(self) -> str:
+        """Return what a trial is told to have failed of that had to be killed."""
+        limit = self.task.trial_timeout or 0.0
+        return f"the trial took longer than trial_timeout={limit:g} s and had to be killed"

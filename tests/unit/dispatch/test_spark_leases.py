@@ -1,0 +1,423 @@
+"""Leases, driven by hand: no Spark, no sockets, no waiting."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sparktrials import hp
+from sparktrials.dispatch import spark_leases
+from sparktrials.dispatch.channel.events import Connected, Disconnected, Message, Reason
+from sparktrials.dispatch.messages import encode_outcomes
+from sparktrials.dispatch.spark_endings import Ending, Endings
+from sparktrials.dispatch.spark_errors import JobFailure, Verdict
+from sparktrials.dispatch.spark_jobs import JobEnd
+from sparktrials.dispatch.spark_leases import Leases
+from sparktrials.dispatch.spark_study import SparkStudy
+from sparktrials.dispatch.worker import Report
+from sparktrials.space import compile_space
+from sparktrials.study.protocols import Cancelled, Crashed, Finished, Lost, Returned, Task
+from sparktrials.study.trial import Outcome, Trial, TrialState
+
+SPACE = compile_space(hp.uniform("x", 0, 1))
+LOST = Ending(failure=JobFailure(Verdict.WORKER_LOST, "it died", "h1"))
+
+
+@dataclass
+class Server:
+    """Remembers what it was told to send."""
+
+    address: str = "here"
+    sent: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+
+    def send(self, peer, header, blobs=()):
+        self.sent.append((peer, header))
+
+    def drop(self, peer):
+        self.dropped.append(peer)
+
+
+@dataclass
+class Jobs:
+    """Runs nothing."""
+
+    started: list[Any] = field(default_factory=list)
+    cancelled: list[Any] = field(default_factory=list)
+
+    def submit(self, job):
+        self.started.append(job)
+
+    def cancel(self, jobs):
+        self.cancelled += jobs
+
+
+@dataclass
+class Shipment:
+    digest: str = "d"
+    handle: Any = None
+
+
+class Bench:
+    """Leases on a cluster of `slots`, with tasks that the test plays."""
+
+    def __init__(self, slots=2, parallelism=None, trial_timeout=None, growing=False, packing=True):
+        self.n = slots
+        self.server, self.jobs = Server(), Jobs()
+        task = Task(objective=abs, space=SPACE, name="study", trial_timeout=trial_timeout)
+        study = SparkStudy(task, None, Shipment(), self.jobs, lambda: self.n, parallelism)
+        self.endings = Endings(None, lambda: self.n)
+        self.leases = Leases(study, self.server, self.endings, packing=packing, growing=growing)
+        self.submitted = 0
+
+    def submit(self, n):
+        trials = [
+            Trial(id=self.submitted + i, state=TrialState.RUNNING, point={"x": 0.5}, attempt=1)
+            for i in range(n)
+        ]
+        self.submitted += n
+        self.leases.submit(trials, ())
+
+    def connect(self, lease, peer=None):
+        hello = {"lease": lease, "host": "h1", "pid": 1}
+        self.leases.arrived(Connected(100 + lease if peer is None else peer, hello))
+
+    def got(self, lease):
+        """Return the ids of the trials that a task was sent."""
+        return [
+            [spec[0] for spec in header["trials"]]
+            for peer, header in self.server.sent
+            if peer == 100 + lease and header["kind"] == "trials"
+        ]
+
+    def kinds(self, lease):
+        return [h["kind"] for p, h in self.server.sent if p == 100 + lease]
+
+    def finish(self, lease, trial, attempt=1, seconds=1.0):
+        return self.leases.arrived(
+            Message(100 + lease, *encode_outcomes([done(trial, attempt, seconds)]))
+        )
+
+    def disconnect(self, lease):
+        return self.leases.arrived(Disconnected(100 + lease, Reason.LOST))
+
+    def end(self, lease, ending=None):
+        job = self.jobs.started[lease]
+        return self.leases.ended(JobEnd(job, 1.0), ending or Ending(report=Report("h1")))
+
+
+def done(trial, attempt=1, seconds=1.0):
+    return Outcome(
+        trial_id=trial,
+        attempt=attempt,
+        state=TrialState.OK,
+        loss=1.0,
+        result={"loss": 1.0, "status": "ok"},
+        duration_s=seconds,
+    )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose one entry is the time."""
+    now = [1000.0]
+    monkeypatch.setattr(spark_leases.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_slots_are_asked_for_as_there_are_trials():
+    bench = Bench(slots=4)
+    assert bench.leases.room() == 4
+    bench.submit(2)
+    assert len(bench.jobs.started) == 2
+    assert bench.leases.room() == 2
+    assert bench.jobs.started[0].description == "study: trials from 0"
+
+
+def test_a_trial_goes_to_the_slot_that_asks_first():
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.connect(1)
+    bench.connect(0)
+    assert bench.got(1) == [[0]]
+    assert bench.got(0) == [[1]]
+
+
+def test_a_slot_that_has_finished_gets_the_next_and_nothing_is_queued_ahead():
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.connect(0)
+    bench.connect(1)
+    assert bench.leases.room() == 0
+    (event,) = bench.finish(0, 0)
+    assert event == Finished(done(0))
+    assert bench.leases.room() == 1
+    bench.submit(1)
+    assert bench.got(0) == [[0], [2]]
+    assert len(bench.jobs.started) == 2
+
+
+def test_parallelism_bounds_what_runs():
+    bench = Bench(slots=8, parallelism=3)
+    assert bench.leases.room() == 3
+    bench.submit(3)
+    assert len(bench.jobs.started) == 3
+    assert Bench(slots=2, parallelism=5).leases.room() == 2
+
+
+def test_a_growing_cluster_sees_jobs_that_wait():
+    bench = Bench(slots=2, growing=True)
+    bench.submit(2)
+    assert len(bench.jobs.started) == 2  # no more than there are trials
+    bench.submit(2)
+    assert len(bench.jobs.started) == 4
+
+
+def test_more_slots_more_room():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    assert bench.leases.room() == 0
+    bench.n = 3
+    assert bench.leases.room() == 2
+
+
+def test_a_lease_ends_in_time(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    clock[0] += spark_leases.LEASE_S + 1
+    bench.finish(0, 0)
+    assert bench.kinds(0) == ["trials", "end"]
+    bench.submit(1)  # waits for the slot, which is not free before the job has ended
+    assert len(bench.jobs.started) == 1
+    bench.disconnect(0)
+    assert bench.end(0) == []
+    assert len(bench.jobs.started) == 2
+    bench.connect(1)
+    assert bench.got(1) == [[1]]
+
+
+def test_an_idle_slot_is_given_back(clock):
+    bench = Bench(slots=2)
+    bench.submit(1)
+    bench.connect(0)
+    bench.finish(0, 0)
+    assert bench.leases.look_up() == []
+    assert bench.kinds(0) == ["trials"]
+    clock[0] += spark_leases.IDLE_S + 0.1
+    assert bench.leases.look_up() == []
+    assert bench.kinds(0) == ["trials", "end"]
+
+
+def test_short_trials_go_in_batches():
+    bench = Bench(slots=1)
+    finished = 0
+    sizes = []
+    for _ in range(12):
+        room = bench.leases.room()
+        first = bench.submitted
+        bench.submit(room)
+        if not finished:
+            bench.connect(0)
+        sizes.append(len(bench.got(0)[-1]))
+        for i in range(first, first + room):
+            assert bench.finish(0, i, seconds=1e-4)
+            finished += 1
+    assert sizes[0] == 1
+    assert max(sizes) > 1
+    assert sizes[-1] <= 32
+    assert bench.leases.in_flight == 0
+
+
+def test_without_packing_each_goes_alone():
+    bench = Bench(slots=1, packing=False)
+    bench.submit(1)
+    bench.connect(0)
+    for i in range(50):
+        bench.finish(0, i, seconds=1e-4)
+        assert bench.leases.room() == 1
+        bench.submit(1)
+    assert {len(ids) for ids in bench.got(0)} == {1}
+
+
+def test_a_worker_that_dies_costs_the_trials_it_had():
+    bench = Bench(slots=1)
+    bench.submit(3)
+    bench.connect(0)
+    lease = bench.jobs.started[0].subject
+    # Three in one batch, of which the first came back.
+    lease.sent.extend(bench.leases._queue)
+    bench.leases._sent += len(bench.leases._queue)
+    bench.leases._queue.clear()
+    assert bench.finish(0, 0)
+    bench.disconnect(0)
+    events = bench.end(0, LOST)
+    assert events == [Lost(i, 1, "it died", alone=False, host="h1") for i in (1, 2)]
+    assert bench.leases.in_flight == 0
+
+
+def test_a_connection_that_breaks_says_nothing_by_itself():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    assert bench.disconnect(0) == []
+    assert bench.leases.in_flight == 1
+    # The trial went on, and its outcome comes with the job.
+    report = Report("h1", outcomes=(pickle.dumps(done(0)),))
+    assert bench.end(0, Ending(report=report)) == [Finished(done(0))]
+    assert bench.leases.in_flight == 0
+
+
+def test_what_was_sent_into_a_broken_connection_comes_back_uncharged():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    bench.disconnect(0)
+    assert bench.end(0) == [Returned(0, 1)]
+
+
+def test_an_outcome_counts_once():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    assert bench.finish(0, 0)
+    assert bench.finish(0, 0) == []
+    report = Report("h1", outcomes=(pickle.dumps(done(0)),))
+    assert bench.end(0, Ending(report=report)) == []
+    assert bench.leases.in_flight == 0
+
+
+def test_an_outcome_of_an_earlier_attempt_does_not_count():
+    bench = Bench(slots=1)
+    bench.leases.submit([Trial(id=0, state=TrialState.RUNNING, point={"x": 0.5}, attempt=2)], ())
+    bench.connect(0)
+    assert bench.finish(0, 0, attempt=1) == []
+    assert bench.finish(0, 0, attempt=2)
+
+
+def test_cancelling():
+    bench = Bench(slots=2)
+    bench.submit(4)
+    bench.connect(0)
+    bench.connect(1)
+    bench.leases.cancel([1, 3])
+    assert bench.jobs.cancelled == [bench.jobs.started[1]]
+    assert bench.leases.look_up() == [Cancelled(3, 1)]
+    assert bench.end(1, Ending(cancelled=True)) == [Cancelled(1, 1)]
+    assert bench.leases.in_flight == 2
+
+
+def test_a_success_that_arrives_before_the_cancellation_counts():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    bench.leases.cancel([0])
+    assert bench.finish(0, 0) == [Finished(done(0))]
+    assert bench.end(0, Ending(cancelled=True)) == []
+
+
+def test_a_job_that_others_cancel():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    assert bench.end(0, Ending(cancelled=True)) == [Cancelled(0, 1)]
+
+
+def test_a_job_that_others_cancel_before_it_has_a_trial_costs_none():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    assert bench.end(0, Ending(cancelled=True)) == []
+    assert len(bench.jobs.started) == 2  # the trial waits for the next
+
+
+def test_time_out_by_the_worker_and_from_here(clock):
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.submit(1)
+    bench.connect(0)
+    clock[0] += 7.5
+    bench.disconnect(0)
+    (event,) = bench.end(0, LOST)
+    assert event.timed_out
+    assert "trial_timeout=5 s" in event.reason
+
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.submit(1)
+    bench.connect(0)
+    clock[0] += 13.0
+    bench.leases.look_up()
+    assert bench.jobs.cancelled == [bench.jobs.started[0]]
+    (event,) = bench.end(0, Ending(cancelled=True))
+    assert isinstance(event, Lost)
+    assert event.timed_out
+
+
+def test_workers_that_die_without_a_trial_end_the_study_in_the_end():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    for lease in range(100):
+        events = bench.end(lease, LOST)
+        if events:
+            break
+    (event,) = events
+    assert isinstance(event, Crashed)
+    assert "it died" in str(event.exception)
+    assert lease < 20
+
+
+def test_a_crash_is_passed_on_and_what_was_running_comes_back():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    crash = RuntimeError("gone")
+    assert bench.end(0, Ending(crash=crash)) == [Returned(0, 1), Crashed(crash)]
+
+
+def test_strangers_and_rubbish_are_dropped():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(7, peer=1)  # no such lease
+    bench.connect(0)
+    bench.connect(0, peer=2)  # it is connected already
+    assert bench.server.dropped == [1, 2]
+    assert bench.leases.arrived(Message(100, {"kind": "outcomes", "outcomes": [{}]})) == []
+    assert bench.server.dropped == [1, 2, 100]
+    assert bench.leases.arrived(Message(100, {"kind": "unheard of"})) == []
+    assert bench.leases.arrived(Message(55, {"kind": "outcomes"})) == []
+
+
+def test_telling_a_trial_to_stop():
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.connect(0)
+    bench.connect(1)
+    bench.leases.stop([1])
+    assert bench.server.sent[-1] == (101, {"kind": "stop", "ids": [1]})
+    assert bench.kinds(0) == ["trials"]
+
+
+def test_what_was_never_sent_is_recalled():
+    bench = Bench(slots=1)
+    bench.submit(3)
+    bench.connect(0)
+    assert [t.id for t in bench.leases.recall()] == [1, 2]
+    assert bench.leases.in_flight == 1
+
+
+def test_one_that_was_lost_in_company_runs_alone():
+    bench = Bench(slots=1)
+    for _ in range(40):
+        bench.leases._pacer.observe([1e-4], 1e-3, queued_ahead=False)
+    assert bench.leases.room() > 3
+    trials = [Trial(id=i, state=TrialState.RUNNING, point={"x": 0.5}, attempt=1) for i in range(5)]
+    bench.leases.submit(trials, {0, 3})
+    bench.connect(0)
+    assert bench.got(0) == [[0]]
+    bench.finish(0, 0, seconds=1e-4)
+    assert bench.got(0)[1:] == [[1, 2]]
+    for i in (1, 2):
+        bench.finish(0, i, seconds=1e-4)
+    bench.finish(0, 3, seconds=1e-4)
+    assert bench.got(0)[2:] == [[3], [4]]
