@@ -12,6 +12,7 @@ from sparktrials.study.protocols import (
     Event,
     Finished,
     Lost,
+    Reported,
     Returned,
     Task,
 )
@@ -55,7 +56,7 @@ class FaultyDispatcher:
         Decides everything.
     clock
         Advanced by a random time at each wait.
-    lose, lose_together, fail, give_back, repeat
+    lose, lose_together, fail, give_back, repeat, report
         Probabilities of the faults, per delivery.
     crash_after
         Deliveries after which the cluster is gone.
@@ -70,6 +71,7 @@ class FaultyDispatcher:
     fail: float = 0.0
     give_back: float = 0.0
     repeat: float = 0.0
+    report: float = 0.0
     crash_after: int | None = None
     cancel_lands: float = 0.5
     task: Task | None = None
@@ -78,6 +80,7 @@ class FaultyDispatcher:
     delivered: dict[int, Outcome] = field(default_factory=dict)
     told: list[Event] = field(default_factory=list)
     cancelled: set[int] = field(default_factory=set)
+    stopped: set[int] = field(default_factory=set)
     closed: bool = False
     alone: set[int] = field(default_factory=set)
     deliveries: int = 0
@@ -107,6 +110,9 @@ class FaultyDispatcher:
             if self.queue:
                 trial = self.queue.pop(self.rng.randrange(len(self.queue)))
                 events.append(self._fate(trial))
+        if self.queue and self.rng.random() < self.report:
+            trial = self.rng.choice(self.queue)
+            events.append(Reported(trial.id, trial.attempt, ((self.deliveries, 0.5),), ("line",)))
         if self.told and self.rng.random() < self.repeat:
             events.append(self.rng.choice(self.told))
         self.told += events
@@ -153,6 +159,10 @@ class FaultyDispatcher:
             host="h",
             duration_s=0.1,
         )
+
+    def stop(self, ids: Sequence[int]) -> bool:
+        self.stopped |= set(ids)
+        return bool(ids)
 
     def cancel(self, ids: Sequence[int]) -> None:
         self.cancelled |= set(ids)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from sparktrials.api.saving import load_trials as load_trials
     from sparktrials.api.spark_trials import SparkTrials as SparkTrials
     from sparktrials.api.trials import Trials as Trials, trials_from_docs as trials_from_docs
+    from sparktrials.dispatch.current import (
+        CurrentTrial as CurrentTrial,
+        current_trial as current_trial,
+    )
     from sparktrials.dispatch.evaluation import (
         STATUS_FAIL as STATUS_FAIL,
         STATUS_NEW as STATUS_NEW,
@@ -49,6 +53,7 @@ _STATUS = "sparktrials.dispatch.evaluation"
 _JOB_STATE = "sparktrials.api.documents"
 #: Where each public name lives; a module is given by its path alone.
 _PUBLIC = {
+    "CurrentTrial": ("sparktrials.dispatch.current", "CurrentTrial"),
     "JOB_STATES": (_JOB_STATE, "JOB_STATES"),
     "JOB_STATE_CANCEL": (_JOB_STATE, "JOB_STATE_CANCEL"),
     "JOB_STATE_DONE": (_JOB_STATE, "JOB_STATE_DONE"),
@@ -64,6 +69,7 @@ _PUBLIC = {
     "SparkTrials": ("sparktrials.api.spark_trials", "SparkTrials"),
     "Trials": ("sparktrials.api.trials", "Trials"),
     "anneal": ("sparktrials.suggest.anneal", None),
+    "current_trial": ("sparktrials.dispatch.current", "current_trial"),
     "errors": ("sparktrials.errors", None),
     "exceptions": ("sparktrials.errors", None),
     "fmin": ("sparktrials.api.run", "fmin"),

@@ -20,6 +20,7 @@ KNOWN = (
     "study.trial",
     "study.history",
     "study.protocols",
+    "study.reports",
     "study.values",
 )
 
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "study.trial": KNOWN,
     "study.history": KNOWN,
     "study.protocols": KNOWN,
+    "study.reports": KNOWN,
     "study.values": KNOWN,
     "study": (*KNOWN, "study"),
     "suggest": KNOWN,

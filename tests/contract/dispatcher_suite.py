@@ -8,7 +8,15 @@ import pytest
 
 from sparktrials import hp
 from sparktrials.space import compile_space
-from sparktrials.study.protocols import Cancelled, Crashed, Finished, Lost, Returned, Task
+from sparktrials.study.protocols import (
+    Cancelled,
+    Crashed,
+    Finished,
+    Lost,
+    Reported,
+    Returned,
+    Task,
+)
 from sparktrials.study.trial import FailureKind, Trial, TrialState
 
 SPACE = compile_space({"x": hp.uniform("x", 0, 1), "c": hp.choice("c", ["left", "right"])})
@@ -19,7 +27,9 @@ PATIENCE = 60
 def trial(number, *, attempt=1, **point):
     """Return a trial as the runner submits it."""
     point = {"x": number / 100, "c": 0, **point}
-    return Trial(id=number, state=TrialState.RUNNING, point=point, attempt=attempt)
+    return Trial(
+        id=number, state=TrialState.RUNNING, point=point, attempt=attempt, seed=1000 + number
+    )
 
 
 def drain(dispatcher, n):
@@ -27,7 +37,7 @@ def drain(dispatcher, n):
     found = []
     deadline = time.monotonic() + PATIENCE
     while len(found) < n and time.monotonic() < deadline:
-        found += dispatcher.events(1.0)
+        found += [e for e in dispatcher.events(1.0) if not isinstance(e, Reported)]
     return found
 
 
@@ -128,6 +138,56 @@ class DispatcherContract:
         (event,) = drain(dispatcher, 1)
         assert event.outcome.attachments == {"a": b"b"}
         assert event.outcome.result["more"] == [1, (2,)]
+
+    def test_the_current_trial_says_who_it_is(self, make):
+        def objective(p):
+            from sparktrials import current_trial
+
+            here = current_trial()
+            who = (here.id, here.attempt, here.seed, here.point["x"], bool(here.host))
+            return {"loss": 0.0, "status": "ok", "who": who, "stop": here.should_stop()}
+
+        dispatcher = make(objective)
+        dispatcher.submit([trial(4, attempt=3)])
+        (event,) = drain(dispatcher, 1)
+        assert event.outcome.result["who"] == (4, 3, 1004, 0.04, True)
+        assert event.outcome.result["stop"] is False
+
+    def test_what_a_trial_said_comes_with_its_outcome(self, make):
+        def objective(p):
+            from sparktrials import current_trial
+
+            for step in range(3):
+                current_trial().report(step, p["x"] + step)
+            current_trial().log("one")
+            current_trial().log("two")
+            return 1.0
+
+        dispatcher = make(objective)
+        dispatcher.submit([trial(0), trial(10)])
+        outcomes = {e.outcome.trial_id: e.outcome for e in drain(dispatcher, 2)}
+        assert outcomes[0].reports == ((0, 0.0), (1, 1.0), (2, 2.0))
+        assert outcomes[10].reports == ((0, 0.1), (1, 1.1), (2, 2.1))
+        assert outcomes[0].log == "one\ntwo"
+
+    def test_a_trial_that_raises_keeps_what_it_said(self, make):
+        def objective(p):
+            from sparktrials import current_trial
+
+            current_trial().report(7, 0.5)
+            raise ValueError
+
+        dispatcher = make(objective)
+        dispatcher.submit([trial(0)])
+        (event,) = drain(dispatcher, 1)
+        assert event.outcome.reports == ((7, 0.5),)
+
+    def test_stopping_what_is_not_there_does_nothing(self, make):
+        dispatcher = make(lambda p: p["x"])
+        assert dispatcher.stop([7, 8]) is False
+        dispatcher.submit([trial(0)])
+        dispatcher.stop([])
+        assert isinstance(drain(dispatcher, 1)[0], Finished)
 
     def test_cancelled_trials_end_in_events(self, make):
         dispatcher = make(lambda p: p["x"])

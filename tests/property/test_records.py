@@ -98,6 +98,8 @@ trials = st.builds(
     seed=st.one_of(st.none(), st.integers(0, 2**32 - 1)),
     given=st.booleans(),
     attachments=st.lists(any_text, max_size=2).map(tuple),
+    reports=st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats()), max_size=3).map(tuple),
+    log=any_text,
 )
 # What a hostile hand would write: JSON of any shape, our tags among it.
 names = st.sampled_from(

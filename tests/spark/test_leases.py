@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -241,3 +242,78 @@ def test_results_of_every_kind_come_over_the_channel(spark_local):
     assert result["when"] == dt.datetime(2020, 1, 2, tzinfo=dt.timezone.utc)
     assert result["object"] == {1, 2}
     assert trials.trial_attachments(trials.trials[0])["model"] == b"m" * 100_000
+
+
+# --------------------------------------------------------------------- what running trials say
+
+
+def test_reports_are_in_the_history_while_the_trial_runs(spark_local, tmp_path, caplog):
+    go, store = tmp_path / "go", f"sqlite:///{tmp_path}/history.db"
+
+    def objective(x):
+        from sparktrials import current_trial
+
+        here = current_trial()
+        here.log(f"trial {here.id} begins")
+        here.report(0, 0.5)
+        deadline = time.monotonic() + PATIENCE
+        while not go.exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(0.01)
+        here.report(1, 0.25)
+        return x
+
+    caplog.set_level("INFO", "sparktrials.trial")
+    seen = []
+
+    def look():
+        from sparktrials import Trials
+
+        deadline = time.monotonic() + PATIENCE
+        while not seen and time.monotonic() < deadline:
+            running = Trials(store).history
+            seen.extend(t for t in running if t.reports and not t.state.terminal)
+            time.sleep(0.02)
+        go.touch()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    trials = run(objective, SparkTrials(1, store=store), max_evals=1)
+    looking.join()
+    assert seen[0].reports == ((0, 0.5),)
+    assert seen[0].log == "trial 0 begins"
+    assert trials.history[0].reports == ((0, 0.5), (1, 0.25))
+    assert [r.getMessage() for r in caplog.records] == ["trial 0: trial 0 begins"]
+
+
+def test_a_flood_of_reports_loses_neither_trial_nor_shape(spark_local):
+    def objective(x):
+        from sparktrials import current_trial
+
+        for step in range(30_000):
+            current_trial().report(step, step / 2)
+        return x
+
+    trials = run(objective, max_evals=2)
+    for trial in trials.history:
+        assert trial.reports[0] == (0, 0.0)
+        assert trial.reports[-1] == (29_999, 29_999 / 2)
+        assert 500 <= len(trial.reports) <= 1000
+
+
+def test_a_trial_that_is_told_to_stop_may_return_its_result(spark_local):
+    def objective(x):
+        from sparktrials import current_trial
+
+        deadline = time.monotonic() + PATIENCE
+        while not current_trial().should_stop():
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(0.01)
+        return {"loss": x, "status": "ok", "stopped": True}
+
+    trials = run(objective, max_evals=2, timeout=8)
+    assert trials.count_successful_trials() == 2
+    assert [r["stopped"] for r in trials.results] == [True, True]
+    assert trials.fmin_cancelled_reason == "fmin run timeout"

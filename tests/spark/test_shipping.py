@@ -53,7 +53,7 @@ from sparktrials.space import compile_space
 
 space = compile_space(hp.uniform("x", 0, 1))
 payload = pickle.dumps(((), pickle.dumps(abs), pickle.dumps(space)))
-pack = Pack(study="s", trials=((0, 1, {"x": -2.0}),), time_box_s=1.0)
+pack = Pack(study="s", trials=((0, 1, 7, {"x": -2.0}),), time_box_s=1.0)
 report = pickle.loads(run_pack(pack, lambda: payload, 0))
 print(sparktrials.__file__, pickle.loads(report.outcomes[0]).loss)
 """

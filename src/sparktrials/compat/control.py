@@ -13,7 +13,8 @@ import numpy as np
 from sparktrials.api.documents import JOB_STATE_DONE, document_of
 from sparktrials.api.trials import Trials
 from sparktrials.compat.pyll.base import GarbageCollected, Literal, as_apply, dfs, rec_eval
-from sparktrials.dispatch.evaluation import STATUS_OK, current_evaluation
+from sparktrials.dispatch.current import current_trial
+from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument
 from sparktrials.study.trial import Trial, TrialState
 
@@ -217,8 +218,7 @@ class _Controlled:
         return returned  # whatever it is, it is judged elsewhere
 
     def _document(self, point: dict[str, Any]) -> dict[str, Any]:
-        here = current_evaluation()
-        number = 0 if here is None else here.trial_id
+        number = current_trial().id or 0
         if self.trials is not None:
             for document in self.trials.documents_of([number]):
                 return document

@@ -7,16 +7,16 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparktrials.dispatch.current import CurrentTrial, entered, left
 from sparktrials.errors import InvalidLoss, InvalidResultStatus, MissingLoss
 from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.current import Listener
     from sparktrials.space import Point
     from sparktrials.study.protocols import Builder
 
@@ -27,9 +27,7 @@ __all__ = [
     "STATUS_RUNNING",
     "STATUS_STRINGS",
     "STATUS_SUSPENDED",
-    "Evaluation",
     "TrialTimeout",
-    "current_evaluation",
     "evaluate",
     "failure_of",
     "judged",
@@ -47,24 +45,6 @@ MESSAGE_LIMIT = 4_000
 TRACEBACK_LIMIT = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What an objective that is running may know of its trial."""
-
-    trial_id: int
-    attempt: int
-    point: Point
-    host: str
-
-
-_CURRENT: ContextVar[Evaluation | None] = ContextVar("sparktrials_evaluation", default=None)
-
-
-def current_evaluation() -> Evaluation | None:
-    """Return the evaluation that this code is part of, or None."""
-    return _CURRENT.get()
-
-
 class TrialTimeout(BaseException):
     """The trial's time is up; not an ``Exception``, so that objectives don't swallow it."""
 
@@ -77,6 +57,9 @@ def evaluate(
     trial_id: int,
     attempt: int,
     host: str,
+    seed: int | None = None,
+    resources: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
     let_through: tuple[type[BaseException], ...] = (),
 ) -> tuple[Outcome, BaseException | None]:
     """Run one trial.
@@ -86,7 +69,9 @@ def evaluate(
     objective, space, point
         ``objective(space.build(point))`` is called.
     trial_id, attempt, host
-        Kept in the outcome.
+        Kept in the outcome; with `seed` and `resources` what ``current_trial()`` says.
+    listener
+        Takes what the trial reports while it runs.
     let_through
         Exceptions that are the process's business, not the trial's.
 
@@ -103,7 +88,16 @@ def evaluate(
     loss: float | None = None
     attachments: dict[str, bytes] = {}
     dropped: dict[str, str] = {}
-    token = _CURRENT.set(Evaluation(trial_id, attempt, point, host))
+    current = CurrentTrial(
+        id=trial_id,
+        attempt=attempt,
+        seed=seed,
+        host=host,
+        point=point,
+        resources=resources,
+        listener=listener,
+    )
+    token = entered(current)
     try:
         returned = objective(space.build(point))
         duration = time.perf_counter() - start
@@ -116,7 +110,7 @@ def evaluate(
         duration = time.perf_counter() - start
         exception, failure = error, failure_of(error)
     finally:
-        _CURRENT.reset(token)
+        left(token)
     outcome = Outcome(
         trial_id=trial_id,
         attempt=attempt,
@@ -128,6 +122,8 @@ def evaluate(
         dropped=dropped,
         host=host,
         duration_s=duration,
+        reports=current.reports,
+        log=current.logged,
     )
     return outcome, exception
 

@@ -12,6 +12,7 @@ from sparktrials.study.protocols import Cancelled, Event, Finished, Task
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from sparktrials.study.reports import Report
     from sparktrials.study.trial import Trial
 
 __all__ = ["InlineDispatcher"]
@@ -63,9 +64,25 @@ class InlineDispatcher:
             trial_id=trial.id,
             attempt=trial.attempt,
             host=self._host,
+            seed=trial.seed,
+            listener=self,
             let_through=(KeyboardInterrupt, SystemExit, GeneratorExit),
         )
         return [Finished(outcome, exception)]
+
+    def tell(
+        self, trial_id: int, attempt: int, reports: Sequence[Report], lines: Sequence[str]
+    ) -> None:
+        """Drop what the running trial says: its outcome has it, and nobody can look before."""
+
+    def stopping(self, trial_id: int) -> bool:  # noqa: ARG002 - there is one
+        """Whether the study has come to its end while the trial runs."""
+        task = self._task
+        return task is not None and task.stopping is not None and task.stopping()
+
+    def stop(self, ids: Sequence[int]) -> bool:  # noqa: ARG002 - none runs while this is called
+        """Return False: none runs that could end."""
+        return False
 
     def cancel(self, ids: Sequence[int]) -> None:
         """Drop queued trials."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.dispatch.channel.client import connect
-from sparktrials.dispatch.messages import encode_outcomes
+from sparktrials.dispatch.messages import encode_outcomes, encode_report
 from sparktrials.errors import ChannelClosed, ChannelUnreachable, InvalidArgument
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.client import Client
     from sparktrials.dispatch.channel.handshake import Address
+    from sparktrials.dispatch.current import Listener
+    from sparktrials.study.reports import Report
     from sparktrials.study.trial import Outcome
 
 __all__ = ["pull"]
@@ -25,6 +30,8 @@ CONNECT_S = 4.0
 _IDLE_S = 2.0
 #: Seconds that an outcome may wait for others to go with.
 _TELL_S = 0.02
+#: Least seconds between two messages about what a running trial says.
+_REPORT_S = 0.2
 
 
 class _TooLarge(Exception):
@@ -32,7 +39,10 @@ class _TooLarge(Exception):
 
 
 def pull(
-    address: Address, lease: int, host: str, run: Callable[..., Outcome]
+    address: Address,
+    lease: int,
+    host: str,
+    run: Callable[[Sequence[Any], Listener], Outcome],
 ) -> tuple[list[Outcome], str | None]:
     """Evaluate what the driver sends until it says that it is enough.
 
@@ -45,7 +55,8 @@ def pull(
     host
         Of this machine.
     run
-        Evaluates a trial, given what `worker.specs` says of it; its outcome is ready to travel.
+        Evaluates a trial, given what `worker.specs` says of it and whom it may talk to; its outcome
+        is ready to travel.
 
     Returns
     -------
@@ -57,14 +68,17 @@ def pull(
         client = connect(address, hello, CONNECT_S)
     except ChannelUnreachable as error:
         return [], str(error)
+    line = Line(client)
     unknown: list[Outcome] = []
     try:
-        while (message := _next(client)) is not None:
+        while (specs := line.trials()) is not None:
             unknown.clear()  # the driver answers what it has got
-            _evaluate(client, message["trials"], run, unknown)
+            _evaluate(client, specs, lambda spec: run(spec, line), unknown)
+            line.silence()
     except (ChannelClosed, _TooLarge):
         return unknown, None
     finally:
+        line.silence()
         client.close()
     return unknown, None
 
@@ -72,14 +86,14 @@ def pull(
 def _evaluate(
     client: Client,
     specs: Sequence[Sequence[Any]],
-    run: Callable[..., Outcome],
+    run: Callable[[Sequence[Any]], Outcome],
     unknown: list[Outcome],
 ) -> None:
     """Evaluate trials one after the other; outcomes go out together, but none waits for long."""
     untold = 0
     told = time.monotonic()
     for spec in specs:
-        unknown.append(run(*spec))
+        unknown.append(run(spec))
         untold += 1
         now = time.monotonic()
         if now - told > _TELL_S:
@@ -100,14 +114,97 @@ def _tell(client: Client, outcomes: Sequence[Outcome]) -> None:
             _tell(client, (outcome,))
 
 
-def _next(client: Client) -> dict[str, Any] | None:
-    """Wait for trials; None when the lease is over."""
-    while True:
-        message = client.receive(_IDLE_S)
-        if message is None:
-            return None
-        header, _ = message
-        if header["kind"] == "end":
-            return None
-        if header["kind"] == "trials":
-            return header
+class Line:
+    """The connection as trials that run see it: a `Listener`.
+
+    What they say goes out at once, and then at most every `_REPORT_S`. A message that the driver
+    sends meanwhile is heard when a trial asks whether to stop, or when the next trials are awaited.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._sending = threading.Lock()
+        self._said: dict[tuple[int, int], tuple[list[Report], list[str]]] = {}
+        self._last = float("-inf")
+        self._timer: threading.Timer | None = None
+        self._hearing = threading.Lock()
+        self._heard: deque[Mapping[str, Any]] = deque()
+        self._stop: set[int] = set()
+        self._asked = False
+
+    # ------------------------------------------------------------------ from trials to the driver
+
+    def tell(
+        self, trial_id: int, attempt: int, reports: Sequence[Report], lines: Sequence[str]
+    ) -> None:
+        """Pass on what a trial says, soon."""
+        with self._sending:
+            values, texts = self._said.setdefault((trial_id, attempt), ([], []))
+            values.extend(reports)
+            texts.extend(lines)
+            wait = self._last + _REPORT_S - time.monotonic()
+            if wait <= 0:
+                self._flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self._later)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def silence(self) -> None:
+        """Drop what has not gone out: the outcome has it all."""
+        with self._sending:
+            self._said.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _later(self) -> None:
+        with self._sending:
+            self._timer = None
+            self._flush()
+
+    def _flush(self) -> None:
+        said, self._said = self._said, {}
+        # Too much, or nobody there: it comes with the outcome.
+        with contextlib.suppress(ChannelClosed, InvalidArgument):
+            for (trial_id, attempt), (reports, lines) in said.items():
+                self._client.send(encode_report(trial_id, attempt, reports, lines))
+        self._last = time.monotonic()
+
+    # ------------------------------------------------------------------ from the driver to trials
+
+    def stopping(self, trial_id: int) -> bool:
+        """Whether the driver has said that a trial should end."""
+        if not self._asked:
+            self._asked = True
+            with contextlib.suppress(ChannelClosed):
+                self._client.send({"kind": "asks"})  # so that the driver gives it time to end
+        with self._hearing:
+            with contextlib.suppress(ChannelClosed):
+                while (message := self._client.receive(0)) is not None:
+                    self._take(message[0])
+            return trial_id in self._stop
+
+    def _take(self, header: Mapping[str, Any]) -> None:
+        if header.get("kind") == "stop":
+            self._stop.update(header["ids"])
+        else:
+            self._heard.append(header)
+
+    def trials(self) -> Sequence[Sequence[Any]] | None:
+        """Wait for the next trials; None when the lease is over."""
+        while True:
+            if self._heard:
+                header = self._heard.popleft()
+            else:
+                message = self._client.receive(_IDLE_S)
+                if message is None:
+                    return None
+                header = message[0]
+            if header["kind"] == "end":
+                return None
+            if header["kind"] == "trials":
+                self._stop.clear()
+                self._asked = False
+                found: Sequence[Sequence[Any]] = header["trials"]
+                return found

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sparktrials.study.protocols import Reported
+from sparktrials.study.reports import LOG_LIMIT, REPORTS_LIMIT, Report, joined_log
 from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
 from sparktrials.study.values import dumps, loads
 
-__all__ = ["decode_outcomes", "encode_outcomes"]
+__all__ = ["decode_outcomes", "decode_report", "encode_outcomes", "encode_report"]
 
 
 def encode_outcomes(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], list[bytes]]:
@@ -48,6 +50,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "dropped": dict(outcome.dropped),
         "attachments": list(outcome.attachments),
         "objects": list(outcome.objects),
+        "reports": [list(report) for report in outcome.reports],
+        "log": outcome.log,
     }
 
 
@@ -99,7 +103,47 @@ def _outcome(document: Mapping[str, Any], blobs: list[bytes]) -> Outcome:
         dropped={str(k): str(v) for k, v in dict(document["dropped"]).items()},
         attachments=attachments,
         objects=objects,
+        reports=_reports(document["reports"]),
+        log=joined_log("", (str(document["log"]),)),
     )
+
+
+def encode_report(
+    trial_id: int, attempt: int, reports: Sequence[Report], lines: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a running trial says as a message."""
+    return {
+        "kind": "report",
+        "id": trial_id,
+        "attempt": attempt,
+        "reports": [list(report) for report in reports],
+        "lines": list(lines),
+    }
+
+
+def decode_report(header: Mapping[str, Any]) -> Reported:
+    """Return what a running trial says.
+
+    Raises
+    ------
+    ValueError
+        If the message is not one that `encode_report` makes.
+    """
+    try:
+        lines = [str(line)[:LOG_LIMIT] for line in header["lines"][:REPORTS_LIMIT]]
+        return Reported(
+            _whole(header["id"]),
+            _whole(header["attempt"]),
+            _reports(header["reports"]),
+            tuple(lines),
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        msg = f"not a report: {type(error).__name__}: {error}"
+        raise ValueError(msg) from error
+
+
+def _reports(pairs: Sequence[Any]) -> tuple[Report, ...]:
+    return tuple((_whole(step), float(value)) for step, value in pairs[:REPORTS_LIMIT])
 
 
 def _whole(value: object) -> int:

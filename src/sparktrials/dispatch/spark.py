@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sparktrials.dispatch.spark_endings import Endings
 from sparktrials.dispatch.spark_jobs import JobEnd, JobPool
-from sparktrials.dispatch.spark_leases import Lease, Leases
+from sparktrials.dispatch.spark_lease import Lease
+from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_packs import Packs
 from sparktrials.dispatch.spark_study import SlotCount, SparkStudy
 
@@ -174,10 +175,10 @@ class SparkDispatcher:
         if self._now.leases is not None:
             self._now.leases.cancel(ids)
 
-    def stop(self, ids: Sequence[int]) -> None:
-        """Tell running trials that they should end by themselves, where they can be told."""
-        if self._now.leases is not None:
-            self._now.leases.stop(ids)
+    def stop(self, ids: Sequence[int]) -> bool:
+        """Tell trials that they should end by themselves; whether any of them may do so."""
+        leases = self._now.leases
+        return leases is not None and leases.stop(ids)
 
     def close(self) -> None:
         """Cancel what runs, end the threads and free what was shipped."""

@@ -15,13 +15,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
-from sparktrials.dispatch.messages import decode_outcomes
+from sparktrials.dispatch.messages import decode_outcomes, decode_report
 from sparktrials.dispatch.pacing import Pacer
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
+from sparktrials.dispatch.spark_lease import Lease
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Pack, decode_pickled, specs
 from sparktrials.errors import SparkError
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sparktrials.dispatch.spark_study import SparkStudy
     from sparktrials.study.trial import Outcome, Trial
 
-__all__ = ["Lease", "Leases"]
+__all__ = ["Leases"]
 
 logger = logging.getLogger("sparktrials.spark")
 
@@ -49,39 +49,6 @@ _BATCH_BLIND_S = 0.2
 _FAILURES = 5
 #: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
 _OVERDUE_S = 5.0
-
-
-@dataclass(slots=True, eq=False)
-class Lease:
-    """A slot that was asked of Spark, is connected, or is about to end.
-
-    Attributes
-    ----------
-    number
-        What the task says when it connects.
-    since
-        When it connected.
-    sent
-        Trials that it has and that have no outcome yet, in the order that they run.
-    begun
-        When the first of them began.
-    idle_since
-        When it last asked for a trial, while it waits for one.
-    wanted
-        Ids of those among `sent` that are to be cancelled.
-    """
-
-    number: int
-    job: Job = field(init=False)
-    peer: int | None = None
-    host: str | None = None
-    since: float = math.inf
-    sent: deque[Trial] = field(default_factory=deque)
-    begun: float = math.inf
-    idle_since: float | None = None
-    over: bool = False
-    overdue: bool = False
-    wanted: set[int] = field(default_factory=set)
 
 
 class Leases:
@@ -172,13 +139,16 @@ class Leases:
                 jobs.append(lease.job)
         self._study.jobs.cancel(jobs)
 
-    def stop(self, ids: Collection[int]) -> None:
-        """Tell running trials that they should end by themselves."""
+    def stop(self, ids: Collection[int]) -> bool:
+        """Tell running trials that they should end by themselves; whether any of them asks."""
         wanted = set(ids)
+        asking = False
         for lease in self._leases.values():
             hit = sorted(wanted.intersection(t.id for t in lease.sent))
             if hit and lease.peer is not None:
                 self._server.send(lease.peer, {"kind": "stop", "ids": hit})
+                asking |= lease.asks
+        return asking
 
     def recall(self) -> list[Trial]:
         """Return what was never sent, and forget it; slots that wait are given back."""
@@ -233,6 +203,7 @@ class Leases:
             share = math.ceil(len(self._queue) / (len(self._idle) + 1))
             batch = self._batch(min(size, share))
             lease.idle_since = None
+            lease.asks = False
             lease.begun = time.monotonic()
             lease.sent.extend(batch)
             self._sent += len(batch)
@@ -327,15 +298,20 @@ class Leases:
         self._hand_out()
 
     def _message(self, lease: Lease, item: Message) -> list[Event]:
-        if item.header.get("kind") != "outcomes":
-            return []
+        kind = item.header.get("kind")
         try:
-            outcomes = decode_outcomes(item.header, item.blobs)
+            if kind == "outcomes":
+                return self._outcomes(lease, decode_outcomes(item.header, item.blobs))
+            if kind == "report":
+                said = decode_report(item.header)
+                known = any(t.id == said.trial_id for t in lease.sent)
+                return [said] if known else []
         except ValueError as error:
             logger.warning("a message from %s was refused: %s", lease.host, error)
             self._server.drop(item.peer)
             return []
-        return self._outcomes(lease, outcomes)
+        lease.asks |= kind == "asks"
+        return []
 
     def _outcomes(self, lease: Lease, outcomes: Iterable[Outcome]) -> list[Event]:
         """Take outcomes that are awaited of a lease; a late or repeated one is none of them."""

@@ -22,19 +22,22 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
 from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, dumps, split
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.handshake import Address
+    from sparktrials.dispatch.current import Listener
     from sparktrials.space import Point
     from sparktrials.study.protocols import Builder
-    from sparktrials.study.trial import Outcome
+    from sparktrials.study.trial import Outcome, Trial
 
 __all__ = ["Complaint", "Pack", "Report", "decode_pickled", "run_pack", "specs"]
 
+#: What an executor is told of a trial: its id, attempt, seed and point.
+Spec: TypeAlias = "tuple[int, int, int | None, Point]"
 #: Seconds that Python code gets to end after its time is up, before the process is ended.
 TIMEOUT_GRACE_S = 2.0
 #: Studies whose objective a process keeps loaded.
@@ -50,7 +53,7 @@ class Pack:
     study
         Digest of the study's payload: the cache key of the objective.
     trials
-        ``(trial id, attempt, point)`` in order.
+        ``(trial id, attempt, seed, point)`` in order: see `specs`.
     time_box_s
         A trial is not started when this much time has passed; the first always is.
     trial_timeout_s
@@ -60,7 +63,7 @@ class Pack:
     """
 
     study: str
-    trials: tuple[tuple[int, int, Point], ...]
+    trials: tuple[Spec, ...]
     time_box_s: float
     trial_timeout_s: float | None = None
     channel: Address | None = None
@@ -151,13 +154,21 @@ def run_pack(
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
         return pickle.dumps(Report(host, complaint=complaint_of(error, host)))
 
-    def run(trial_id: int, attempt: int, point: Point) -> Outcome:
+    def run(spec: Sequence[Any], listener: Listener | None = None) -> Outcome:
         """Evaluate a trial; its outcome holds plain data and pickles only, and none too large."""
+        trial_id, attempt, seed, point = spec
         outcome: Outcome | None = None
         try:
             with _deadline(pack.trial_timeout_s):
                 outcome, _ = evaluate(
-                    objective, space, point, trial_id=trial_id, attempt=attempt, host=host
+                    objective,
+                    space,
+                    point,
+                    trial_id=trial_id,
+                    attempt=attempt,
+                    host=host,
+                    seed=seed,
+                    listener=listener,
                 )
         except TrialTimeout as error:  # the alarm rang when the objective had just ended
             outcome = outcome or _timed_out(error, trial_id, attempt, host)
@@ -174,7 +185,7 @@ def run_pack(
     for spec in pack.trials:
         if outcomes and (time.monotonic() >= end or size >= TRIAL_LIMIT):
             break
-        outcomes.append(_packed(run(*spec)))
+        outcomes.append(_packed(run(spec)))
         size += len(outcomes[-1])
     return pickle.dumps(Report(host, tuple(outcomes)))
 
@@ -324,6 +335,6 @@ def _deadline(seconds: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def specs(trials: Sequence[Any]) -> tuple[tuple[int, int, Point], ...]:
-    """Return what a `Pack` carries of trials."""
-    return tuple((t.id, t.attempt, dict(t.point)) for t in trials)
+def specs(trials: Sequence[Trial]) -> tuple[Spec, ...]:
+    """Return what executors are told of trials."""
+    return tuple((t.id, t.attempt, t.seed, dict(t.point)) for t in trials)

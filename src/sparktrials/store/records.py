@@ -49,6 +49,8 @@ _FIELDS: Mapping[str, frozenset[type]] = {
     "seed": _WHOLE,
     "given": frozenset({bool}),
     "attachments": frozenset({list}),
+    "reports": frozenset({list}),
+    "log": _TEXT,
 }
 
 
@@ -112,6 +114,10 @@ def _document(trial: Trial) -> dict[str, Any]:
         document["given"] = True
     if trial.attachments:
         document["attachments"] = list(trial.attachments)
+    if trial.reports:
+        document["reports"] = tagged([list(report) for report in trial.reports])
+    if trial.log:
+        document["log"] = trial.log
     return document
 
 
@@ -208,12 +214,23 @@ def _trial(fields: dict[str, Any], *, tags: bool) -> Trial:
         fields["failure"] = _failure(fields["failure"])
     if "attachments" in fields:
         fields["attachments"] = tuple(_texts("attachments", fields["attachments"]))
+    if "reports" in fields:
+        found = untagged(fields["reports"]) if tags else fields["reports"]
+        fields["reports"] = tuple(_report(pair) for pair in found)
     return Trial(**fields)  # a field that is missing is a TypeError
 
 
 def _failure(content: object) -> Failure:
     kind, name, message, traceback = _texts("failure", content)
     return Failure(kind=_KINDS[kind], type=name, message=message, traceback=traceback)
+
+
+def _report(pair: object) -> tuple[int, float]:
+    if type(pair) is not list or [type(value) for value in pair] != [int, float]:
+        msg = f"reports must be pairs of step and value, got {reprlib.repr(pair)}"
+        raise TypeError(msg)
+    step, value = pair
+    return step, value
 
 
 def _texts(name: str, content: object) -> list[str]:

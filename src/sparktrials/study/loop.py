@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparktrials.study.protocols import Crashed, Event, Finished, Lost, Returned
+from sparktrials.study.protocols import (
+    Cancelled,
+    Crashed,
+    Event,
+    Finished,
+    Lost,
+    Reported,
+    Returned,
+)
+from sparktrials.study.reports import joined_log, joined_reports
 from sparktrials.study.trial import Failure, FailureKind, Outcome, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -180,7 +189,14 @@ class Loop:
             trial = self._again.popleft()
             # Each submission has its own number, so that a repeated event of an earlier one is told
             # from news of this one.
-            trial = replace(trial, state=TrialState.RUNNING, attempt=trial.attempt + 1, started=now)
+            trial = replace(
+                trial,
+                state=TrialState.RUNNING,
+                attempt=trial.attempt + 1,
+                started=now,
+                reports=(),
+                log="",
+            )
             changes.append(Change(trial))
             self.running[trial.id] = trial
             again.append(trial)
@@ -227,6 +243,13 @@ class Loop:
         trial = self.running.get(event.trial_id)
         if trial is None or trial.attempt != event.attempt:
             return []
+        return self._handle(trial, event, now)
+
+    def _handle(
+        self, trial: Trial, event: Reported | Lost | Returned | Cancelled, now: float
+    ) -> list[Change]:
+        if isinstance(event, Reported):
+            return [self._reported(trial, event)]
         if isinstance(event, Returned):
             del self.running[trial.id]
             self._again.append(trial)
@@ -234,6 +257,15 @@ class Loop:
         if isinstance(event, Lost):
             return self._lost(trial, event, now)
         return [self._cancelled(trial, now)]
+
+    def _reported(self, trial: Trial, event: Reported) -> Change:
+        said = replace(
+            trial,
+            reports=joined_reports(trial.reports, event.reports),
+            log=joined_log(trial.log, event.lines) if event.lines else trial.log,
+        )
+        self.running[trial.id] = said
+        return Change(said)
 
     def _finished(self, event: Finished, now: float) -> list[Change]:
         outcome = event.outcome
@@ -249,6 +281,8 @@ class Loop:
             failure=outcome.failure,
             host=outcome.host,
             duration_s=outcome.duration_s,
+            reports=outcome.reports or trial.reports,
+            log=outcome.log or trial.log,
         )
         self._maybe_raise(ended, event.exception)
         return [Change(ended, outcome)]

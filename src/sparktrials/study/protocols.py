@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
     from sparktrials.study.history import History
+    from sparktrials.study.reports import Report
     from sparktrials.study.trial import Outcome, Trial
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Experiment",
     "Finished",
     "Lost",
+    "Reported",
     "Returned",
     "Store",
     "Suggester",
@@ -104,6 +106,8 @@ class Task:
         Seconds for one trial, or None.
     imports
         Modules of this package that are imported before the objective is loaded.
+    stopping
+        Says in this process whether the study is ending, where it cannot be told.
     """
 
     objective: Callable[..., Any]
@@ -112,6 +116,17 @@ class Task:
     adaptive: bool = True
     trial_timeout: float | None = None
     imports: tuple[str, ...] = ()
+    stopping: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A running attempt said something: values by step, lines of text."""
+
+    trial_id: int
+    attempt: int
+    reports: tuple[Report, ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +179,7 @@ class Crashed:
     exception: BaseException
 
 
-Event: TypeAlias = Finished | Lost | Returned | Cancelled | Crashed
+Event: TypeAlias = Finished | Reported | Lost | Returned | Cancelled | Crashed
 
 
 class Dispatcher(Protocol):
@@ -190,6 +205,9 @@ class Dispatcher(Protocol):
 
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds, and return all there are."""
+
+    def stop(self, ids: Sequence[int]) -> bool:
+        """Tell trials that they should end by themselves; whether any of them may do so."""
 
     def cancel(self, ids: Sequence[int]) -> None:
         """Ask for trials to be stopped; each ends in an event, a success that made it included."""

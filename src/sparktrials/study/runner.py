@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sparktrials.study.loop import Change, Loop, Stop, StopReason
-from sparktrials.study.protocols import Dispatcher, Store, SuggestContext, Suggester
+from sparktrials.study.protocols import (
+    Dispatcher,
+    Event,
+    Finished,
+    Reported,
+    Store,
+    SuggestContext,
+    Suggester,
+)
 from sparktrials.study.values import VALUE_LIMIT, split
 
 if TYPE_CHECKING:
@@ -24,8 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Observer", "Runner", "SystemClock"]
 
 logger = logging.getLogger("sparktrials")
+#: What running trials log.
+trial_logger = logging.getLogger("sparktrials.trial")
 
-#: Seconds that cancelled trials get to deliver a success that is on its way.
+#: Seconds that trials which ask whether they should stop get to end by themselves.
+STOP_GRACE_S = 0.7
+#: Seconds in which all must have ended, a success that is on its way included.
 CANCEL_GRACE_S = 1.5
 #: Seconds after which the loop looks up even when nothing happens: slots may have appeared.
 _LOOK_UP_S = 1.0
@@ -116,7 +128,7 @@ class Runner:
         try:
             self._run()
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
             self.loop.stop = self.loop.stop or Stop(
                 StopReason.USER if interrupted else StopReason.ERROR, error
             )
@@ -187,15 +199,19 @@ class Runner:
     def _absorb(self, timeout: float) -> None:
         """Wait for events and record what follows from them."""
         events = self.dispatcher.events(timeout)
+        self._pass_on(events)
         now = self.clock.time()
         changes = [change for event in events for change in self.loop.handle(event, now)]
-        if changes:
-            self._record(changes)
-            self.loop.judge_best()
-            self.observer.update(self.history, len(self.loop.running))
-            ended = [c.trial for c in changes if c.trial.state.terminal]
-            if self.loop.stop is None and self.early_stop is not None and self.early_stop(ended):
-                self.loop.stop = Stop(StopReason.EARLY_STOPPING)
+        if not changes:
+            return
+        self._record(changes)
+        self.observer.update(self.history, len(self.loop.running))
+        ended = [c.trial for c in changes if c.trial.state.terminal]
+        if not ended:
+            return
+        self.loop.judge_best()
+        if self.loop.stop is None and self.early_stop is not None and self.early_stop(ended):
+            self.loop.stop = Stop(StopReason.EARLY_STOPPING)
 
     # ------------------------------------------------------------------ recording
 
@@ -286,19 +302,38 @@ class Runner:
         self.observer.update(self.history, 0)
 
     def _drain(self) -> None:
+        running, start = self.loop.running, self.clock.monotonic()
+        if running and self.dispatcher.stop(list(running)):
+            self._collect(start + STOP_GRACE_S)
+        if running:
+            self.dispatcher.cancel(list(running))
+            self._collect(start + CANCEL_GRACE_S)
+
+    def _collect(self, end: float) -> None:
+        """Record what becomes of the trials that run, until a time."""
         loop = self.loop
-        if not loop.running:
-            return
-        self.dispatcher.cancel(list(loop.running))
-        end = self.clock.monotonic() + CANCEL_GRACE_S
         while loop.running and (left := end - self.clock.monotonic()) > 0:
             events = self.dispatcher.events(left)
             if not events:
                 return
+            self._pass_on(events)
             now = self.clock.time()
             self._record([c for event in events for c in loop.handle(event, now)])
 
     # ------------------------------------------------------------------ telling people
+
+    def _pass_on(self, events: Sequence[Event]) -> None:
+        """Log what trials have logged, once."""
+        for event in events:
+            if isinstance(event, Reported):
+                for line in event.lines:
+                    trial_logger.info("trial %d: %s", event.trial_id, line)
+            elif isinstance(event, Finished) and event.outcome.log:
+                trial = self.loop.running.get(event.outcome.trial_id)
+                if trial is not None and trial.attempt == event.outcome.attempt:
+                    rest = event.outcome.log.removeprefix(trial.log).strip("\n")
+                    if rest and event.outcome.log.startswith(trial.log):
+                        trial_logger.info("trial %d: %s", trial.id, rest)
 
     def _tell(self, once: str, text: str) -> None:
         if once not in self._told:
@@ -323,7 +358,7 @@ class Runner:
 
 
 def _is_bare(outcome: Outcome) -> bool:
-    """Whether an outcome has no more than loss and status to keep, as most have."""
+    """Whether an outcome's result has no more than loss and status, as most have."""
     return not (outcome.attachments or outcome.objects or outcome.dropped) and (
         outcome.result.keys() <= {"loss", "status"}
     )

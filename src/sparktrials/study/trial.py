@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparktrials.space import Point
+    from sparktrials.study.reports import Report
 
 __all__ = ["TERMINAL", "Failure", "FailureKind", "Outcome", "Trial", "TrialState"]
 
@@ -120,6 +121,9 @@ class Trial:
         The point came from ``points_to_evaluate``, not from an algorithm.
     attachments
         Names of the attachments that the store holds for it.
+    reports, log
+        What the last attempt said while it ran: ``(step, value)`` and text; bounded, see
+        ``study.reports``.
     """
 
     id: int
@@ -137,6 +141,8 @@ class Trial:
     seed: int | None = None
     given: bool = False
     attachments: tuple[str, ...] = ()
+    reports: tuple[Report, ...] = ()
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +165,8 @@ class Outcome:
         ``key -> reason`` of returned values that could not be brought back.
     host, duration_s
         Where, and how long.
+    reports, log
+        All that it said while it ran.
     """
 
     trial_id: int
@@ -172,3 +180,5 @@ class Outcome:
     dropped: Mapping[str, str] = field(default_factory=dict)
     host: str | None = None
     duration_s: float | None = None
+    reports: tuple[Report, ...] = ()
+    log: str = ""

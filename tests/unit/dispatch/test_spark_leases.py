@@ -11,7 +11,7 @@ import pytest
 from sparktrials import hp
 from sparktrials.dispatch import spark_leases
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message, Reason
-from sparktrials.dispatch.messages import encode_outcomes
+from sparktrials.dispatch.messages import encode_outcomes, encode_report
 from sparktrials.dispatch.spark_endings import Ending, Endings
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict
 from sparktrials.dispatch.spark_jobs import JobEnd
@@ -19,7 +19,15 @@ from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_study import SparkStudy
 from sparktrials.dispatch.worker import Report
 from sparktrials.space import compile_space
-from sparktrials.study.protocols import Cancelled, Crashed, Finished, Lost, Returned, Task
+from sparktrials.study.protocols import (
+    Cancelled,
+    Crashed,
+    Finished,
+    Lost,
+    Reported,
+    Returned,
+    Task,
+)
 from sparktrials.study.trial import Outcome, Trial, TrialState
 
 SPACE = compile_space(hp.uniform("x", 0, 1))
@@ -421,3 +429,59 @@ def test_one_that_was_lost_in_company_runs_alone():
         bench.finish(0, i, seconds=1e-4)
     bench.finish(0, 3, seconds=1e-4)
     assert bench.got(0)[2:] == [[3], [4]]
+
+
+# --------------------------------------------------------------------- what running trials say
+
+
+def said(bench, lease, trial, attempt=1, **header):
+    message = {**encode_report(trial, attempt, [(0, 0.5)], ["line"]), **header}
+    return bench.leases.arrived(Message(100 + lease, message, ()))
+
+
+def test_what_a_trial_says_is_an_event():
+    bench = Bench()
+    bench.submit(1)
+    bench.connect(0)
+    assert said(bench, 0, 0) == [Reported(0, 1, ((0, 0.5),), ("line",))]
+
+
+def test_a_task_speaks_for_its_own_trials_only():
+    bench = Bench()
+    bench.submit(2)
+    bench.connect(0)
+    bench.connect(1)
+    assert said(bench, 0, 1) == []
+    assert said(bench, 0, 7) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "0"},
+        {"attempt": -1},
+        {"reports": 3},
+        {"reports": [[0]]},
+        {"reports": [[0, "x"]]},
+        {"lines": None},
+    ],
+)
+def test_a_malformed_report_ends_the_connection(wrong):
+    bench = Bench()
+    bench.submit(1)
+    bench.connect(0)
+    assert said(bench, 0, 0, **wrong) == []
+    assert bench.server.dropped == [100]
+
+
+def test_trials_that_ask_are_told_to_stop():
+    bench = Bench()
+    bench.submit(2)
+    bench.connect(0)
+    bench.connect(1)
+    assert bench.leases.stop([0, 1]) is False
+    bench.leases.arrived(Message(101, {"kind": "asks"}, ()))
+    assert bench.leases.stop([0, 1, 9]) is True
+    assert {"kind": "stop", "ids": [0]} in [h for p, h in bench.server.sent if p == 100]
+    assert {"kind": "stop", "ids": [1]} in [h for p, h in bench.server.sent if p == 101]
+    assert bench.leases.stop([0]) is False

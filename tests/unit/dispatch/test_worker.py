@@ -30,7 +30,7 @@ def run(objective, xs=(0.5,), *, attempt=0, payload=None, **settings):
         payload = pickle.dumps(((), cloudpickle.dumps(objective), cloudpickle.dumps(SPACE)))
     pack = Pack(
         study=f"study {id(objective)} {time.monotonic()}",
-        trials=tuple((i, 1, {"x": x}) for i, x in enumerate(xs)),
+        trials=tuple((i, 1, 7, {"x": x}) for i, x in enumerate(xs)),
         **{"time_box_s": 60.0, **settings},
     )
     report = pickle.loads(run_pack(pack, lambda: payload, attempt))

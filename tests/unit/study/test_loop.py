@@ -11,7 +11,7 @@ from sparktrials.errors import TrialFailed
 from sparktrials.space import compile_space
 from sparktrials.study.history import History
 from sparktrials.study.loop import Limits, Loop, StopReason, trial_seed
-from sparktrials.study.protocols import Cancelled, Crashed, Finished, Lost, Returned
+from sparktrials.study.protocols import Cancelled, Crashed, Finished, Lost, Reported, Returned
 from sparktrials.study.trial import Failure, FailureKind, Outcome, Trial, TrialState
 
 SPACE = compile_space(hp.uniform("x", 0, 1))
@@ -305,3 +305,49 @@ def test_seeds_differ_by_trial_and_by_study() -> None:
     seeds = {trial_seed(s, i) for s in range(20) for i in range(20)}
     assert len(seeds) == 400
     assert trial_seed(3, 4) == trial_seed(3, 4)
+
+
+def test_reports_are_kept_while_a_trial_runs_and_after_it_failed() -> None:
+    loop = make(target=1, max_retries=0)
+    (trial,) = start(loop, 1)
+    (change,) = loop.handle(Reported(0, 1, ((0, 0.5),), ("a",)), 2.0)
+    record(loop, [change])
+    assert change.trial.state is TrialState.RUNNING
+    record(loop, loop.handle(Reported(0, 1, ((1, 0.25),), ("b",)), 3.0))
+    assert loop.history[0].reports == ((0, 0.5), (1, 0.25))
+    assert loop.history[0].log == "a\nb"
+    record(loop, loop.handle(Lost(0, 1, "gone"), 4.0))
+    assert loop.history[0].state is TrialState.FAILED
+    assert loop.history[0].reports == ((0, 0.5), (1, 0.25))
+    assert trial.reports == ()
+
+
+def test_an_outcome_has_all_that_was_said() -> None:
+    loop = make(target=1)
+    (trial,) = start(loop, 1)
+    record(loop, loop.handle(Reported(0, 1, ((0, 0.5),)), 2.0))
+    outcome = replace(ok(trial).outcome, reports=((0, 0.5), (1, 0.1)), log="all")
+    (change,) = loop.handle(Finished(outcome), 3.0)
+    assert change.trial.reports == ((0, 0.5), (1, 0.1))
+    assert change.trial.log == "all"
+
+
+def test_reports_belong_to_an_attempt() -> None:
+    loop = make(target=1)
+    start(loop, 1)
+    record(loop, loop.handle(Reported(0, 1, ((0, 0.5),), ("a",)), 2.0))
+    record(loop, loop.handle(Lost(0, 1, "gone"), 3.0))
+    plan = loop.plan(1, 4.0)
+    assert plan.again[0].reports == ()
+    assert plan.again[0].log == ""
+    record(loop, plan.changes)
+    assert loop.handle(Reported(0, 1, ((9, 9.0),)), 5.0) == []
+    record(loop, loop.handle(Reported(0, 2, ((0, 0.4),)), 5.0))
+    assert loop.history[0].reports == ((0, 0.4),)
+
+
+def test_a_report_of_a_trial_that_ended_changes_nothing() -> None:
+    loop = make(target=1)
+    (trial,) = start(loop, 1)
+    record(loop, loop.handle(ok(trial), 2.0))
+    assert loop.handle(Reported(0, 1, ((0, 0.5),)), 3.0) == []

@@ -243,3 +243,31 @@ def test_a_finished_event_without_a_trial_is_ignored() -> None:
     h = harness()
     outcome = Outcome(trial_id=999, attempt=1, state=TrialState.OK, loss=1.0)
     assert h.runner.loop.handle(Finished(outcome), 0.0) == []
+
+
+def test_reports_are_stored_while_trials_run_and_call_nobody() -> None:
+    calls: list[int] = []
+
+    def early_stop(ended) -> bool:
+        assert ended
+        calls.append(len(ended))
+        return False
+
+    dispatcher = FaultyDispatcher(random.Random(5), FakeClock(), report=0.7)
+    h = harness(dispatcher=dispatcher, early_stop=early_stop)
+    h.runner.run()
+    assert sum(calls) == 20
+    assert any(t.reports for t in h.runner.history)
+    assert h.store.read("e")[0] == list(h.runner.history)
+
+
+def test_trials_are_told_to_stop_before_they_are_cancelled() -> None:
+    class Ending(FaultyDispatcher):
+        def cancel(self, ids):
+            assert set(ids) <= self.stopped
+            super().cancel(ids)
+
+    dispatcher = Ending(random.Random(2), FakeClock(), cancel_lands=1.0)
+    h = harness(dispatcher=dispatcher, limits=Limits(timeout=5.0))
+    h.runner.run()
+    assert dispatcher.stopped
