@@ -7,6 +7,8 @@ that they are in an `Outcome`.
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,7 +68,7 @@ def decode_outcomes(header: Mapping[str, Any], blobs: Sequence[bytes]) -> list[O
     try:
         left = list(blobs)
         outcomes = [_outcome(document, left) for document in header["outcomes"]]
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         msg = f"not an outcome: {type(error).__name__}: {error}"
         raise ValueError(msg) from error
     if left:
@@ -84,12 +86,12 @@ def _outcome(document: Mapping[str, Any], blobs: list[bytes]) -> Outcome:
     objects = {str(name): blobs.pop(0) for name in document["objects"]}
     failure, loss, host = document["failure"], document["loss"], document["host"]
     seconds = document["duration_s"]
-    return Outcome(
+    outcome = Outcome(
         trial_id=_whole(document["id"]),
         attempt=_whole(document["attempt"]),
         state=TrialState(document["state"]),
-        loss=None if loss is None else float(loss),
-        result=dict(result),
+        loss=None if loss is None else _number(loss),
+        result=_by_name(result),
         failure=None
         if failure is None
         else Failure(
@@ -99,13 +101,27 @@ def _outcome(document: Mapping[str, Any], blobs: list[bytes]) -> Outcome:
             traceback=str(failure[3]),
         ),
         host=None if host is None else str(host),
-        duration_s=None if seconds is None else float(seconds),
+        duration_s=None if seconds is None else _number(seconds),
         dropped={str(k): str(v) for k, v in dict(document["dropped"]).items()},
         attachments=attachments,
         objects=objects,
         reports=_reports(document["reports"]),
         log=joined_log("", (str(document["log"]),)),
     )
+    _check(outcome)
+    return outcome
+
+
+def _check(outcome: Outcome) -> None:
+    """Refuse an outcome that no trial can have."""
+    ok = outcome.state is TrialState.OK
+    if (
+        not outcome.state.terminal
+        or (ok and (outcome.loss is None or not math.isfinite(outcome.loss)))
+        or (outcome.state is TrialState.FAILED and outcome.failure is None)
+    ):
+        msg = f"no outcome of a trial: {outcome.state.value} with loss {outcome.loss}"
+        raise ValueError(msg)
 
 
 def encode_report(
@@ -148,6 +164,20 @@ def _reports(pairs: Sequence[Any]) -> tuple[Report, ...]:
 
 def _whole(value: object) -> int:
     if type(value) is not int or value < 0:
-        msg = f"not a number of a trial: {value!r}"
+        msg = f"not a number of a trial: {reprlib.repr(value)}"
         raise ValueError(msg)
     return value
+
+
+def _number(value: object) -> float:
+    if type(value) is not float and type(value) is not int:
+        msg = f"not a number: {reprlib.repr(value)}"
+        raise ValueError(msg)
+    return float(value)
+
+
+def _by_name(values: object) -> dict[str, Any]:
+    if type(values) is not dict or not all(type(key) is str for key in values):
+        msg = f"not values by name: {reprlib.repr(values)}"
+        raise ValueError(msg)
+    return values

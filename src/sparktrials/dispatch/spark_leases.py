@@ -277,7 +277,8 @@ class Leases:
         return self._message(lease, item)
 
     def _connected(self, item: Connected) -> None:
-        lease = self._leases.get(item.hello.get("lease", -1))
+        number = item.hello.get("lease")
+        lease = self._leases.get(number) if type(number) is int else None
         if lease is None or lease.peer is not None or lease.over:
             self._server.drop(item.peer)
             return

@@ -6,18 +6,17 @@ numpy and the standard library only. Nothing happens at import: Spark's daemon i
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import select
 import socket
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.dispatch.channel.forks import let_go_in_forks, may_forget
 from sparktrials.dispatch.channel.frames import (
     Body,
     Frame,
@@ -41,6 +40,9 @@ _SEND_S = 60.0
 #: Seconds that `Client.close` waits for the driver to have read all.
 _LINGER_S = 1.0
 _DEFAULT_HEARTBEAT_S = 10.0
+#: Bounds for what the driver asks for.
+_SHORTEST_HEARTBEAT_S = 0.01
+_LONGEST_HEARTBEAT_S = 600.0
 
 
 def connect(
@@ -57,7 +59,7 @@ def connect(
     address
         `ChannelServer.address`.
     hello
-        Plain values that say who this is.
+        Plain values that say who this is, in a few words: 4 KiB of JSON at most.
     timeout_s
         Seconds for all of it; looking up a name in a broken DNS may take longer.
     heartbeat_s
@@ -133,6 +135,7 @@ class Client:
         self._end = ""  # why it ended, as far as is known
         self._stop_beating = threading.Event()
         self._closed = False
+        self._welcomed = False
         self._heart: threading.Thread | None = None
         sock.settimeout(0.0)
 
@@ -143,13 +146,11 @@ class Client:
         if frame is None:
             msg = "it did not answer in time"
             raise ChannelProtocolError(msg)
-        if frame.kind is not Kind.WELCOME:
-            msg = f"a {frame.kind.name} frame before the welcome"
-            raise ChannelProtocolError(msg)
         if heartbeat_s is None:
             asked = frame.header.get("heartbeat_s")
             heartbeat_s = asked if type(asked) is float and asked > 0 else _DEFAULT_HEARTBEAT_S
-        _open_clients().add(self)
+            heartbeat_s = min(max(heartbeat_s, _SHORTEST_HEARTBEAT_S), _LONGEST_HEARTBEAT_S)
+        let_go_in_forks(self)
         self._heart = threading.Thread(
             target=self._beat, args=(heartbeat_s,), name="sparktrials-heartbeat", daemon=True
         )
@@ -186,13 +187,9 @@ class Client:
             If the connection has ended; what came before is returned first.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            self._check()
-            frame = self._next_frame(deadline)
-            if frame is None:
-                return None
-            if frame.kind is Kind.MESSAGE:
-                return frame.header, frame.blobs
+        self._check()
+        frame = self._next_frame(deadline)
+        return None if frame is None else (frame.header, frame.blobs)
 
     @property
     def closed(self) -> bool:
@@ -215,7 +212,13 @@ class Client:
                 self._say_goodbye(time.monotonic() + _LINGER_S)
         if self._heart is not None and self._heart is not threading.current_thread():
             self._heart.join(_LINGER_S)
-        _open_clients().discard(self)
+        may_forget(self)
+        with contextlib.suppress(OSError):  # wakes who waits in `receive`, in another thread
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+    def abandon(self) -> None:
+        """Let go of the socket, in a forked copy of the process that connected."""
         self._sock.close()
 
     def __enter__(self) -> Self:
@@ -332,6 +335,10 @@ class Client:
             if frame.kind is Kind.GOODBYE:
                 self._end = str(frame.header.get("reason", "the driver has closed it"))[:200]
                 return
+            if frame.kind is not (Kind.MESSAGE if self._welcomed else Kind.WELCOME):
+                msg = f"a {frame.kind.name} frame out of turn"
+                raise ChannelProtocolError(msg)
+            self._welcomed = True
             self._inbox.append(frame)
 
     def _ready(self, event: int, deadline: float | None) -> bool:
@@ -353,22 +360,9 @@ class Client:
         finally:
             self._send_lock.release()
         self._sock.shutdown(socket.SHUT_WR)
-        while self._ready(select.POLLIN, deadline) and self._sock.recv(_RECEIVE_BYTES):
+        while (
+            time.monotonic() < deadline
+            and self._ready(select.POLLIN, deadline)
+            and self._sock.recv(_RECEIVE_BYTES)
+        ):
             pass
-
-
-@functools.lru_cache(maxsize=1)
-def _open_clients() -> weakref.WeakSet[Client]:
-    """The clients that this process has open, for forked copies of it to let go of.
-
-    Else an objective's forked helper would keep the connection alive after the task has died.
-    """
-    clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-    def let_go() -> None:
-        for client in list(clients):
-            client._sock.close()  # noqa: SLF001 - of this module
-        clients.clear()
-
-    os.register_at_fork(after_in_child=let_go)
-    return clients

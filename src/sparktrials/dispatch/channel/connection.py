@@ -17,7 +17,7 @@ from sparktrials.dispatch.channel.handshake import Keys, ServerHandshake
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.events import Reason
 
-__all__ = ["Connection", "ReceiveBudget", "Sent"]
+__all__ = ["Connection", "Sent"]
 
 _PIECES_AT_ONCE = 64
 
@@ -45,9 +45,11 @@ class Connection:
     interest
         The events that its socket is registered for.
     held
-        Bytes taken from the server's `ReceiveBudget`.
-    paused
-        Whether it waits for that budget.
+        Bytes of the server's `Intake` that it has taken.
+    paused, wanted
+        Whether it waits for that, and for how much.
+    message_since
+        When the message that is under way began, None between messages.
     """
 
     def __init__(self, sock: socket.socket, remote: str, secret: bytes) -> None:
@@ -59,7 +61,9 @@ class Connection:
         self.doom: tuple[Reason, str] | None = None
         self.interest = 0
         self.held = 0
+        self.wanted = 0
         self.paused = False
+        self.message_since: float | None = None
         self.closed = False
         self.decoder: FrameDecoder | None = None
         self._encoder: FrameEncoder | None = None
@@ -135,28 +139,3 @@ class Connection:
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)
             self.sock.close()
-
-
-class ReceiveBudget:
-    """Bounds what large messages under way take together; one is always let in, whatever its size.
-
-    Parameters
-    ----------
-    limit
-        Bytes.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-
-    def admit(self, n: int) -> bool:
-        """Take `n` bytes of it, if there is room."""
-        if self._used and self._used + n > self._limit:
-            return False
-        self._used += n
-        return True
-
-    def release(self, n: int) -> None:
-        """Give `n` bytes back."""
-        self._used -= n

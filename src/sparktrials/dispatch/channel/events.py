@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ class Reason(str, Enum):
     CLOSED = "closed"  #: the peer said goodbye
     LOST = "lost"  #: it went without a word: its process died, or the network failed
     SILENT = "silent"  #: nothing came from it for ``silence_s``
+    SLOW = "slow"  #: it did not come to the end of a message
     NOT_READING = "not reading"  #: it did not take what was sent to it
     PROTOCOL = "protocol"  #: it sent what no client of this run sends
     DROPPED = "dropped"  #: `ChannelServer.drop` was called
@@ -39,11 +40,19 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message from a peer; one peer's come in the order in which it sent them."""
+    """A message from a peer; one peer's come in the order in which it sent them.
+
+    Attributes
+    ----------
+    receipt
+        Lets the server take in more when the message is dropped: what waits here is bounded. So
+        keep what a message says, not the message.
+    """
 
     peer: int
     header: dict[Any, Any]
     blobs: tuple[bytes, ...] = ()
+    receipt: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Frame:
     kind: Kind
     header: dict[Any, Any]
     blobs: tuple[bytes, ...] = ()
+    header_bytes: int = 0  # of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +307,7 @@ class FrameDecoder:
                 blobs.append(bytes(content[start : start + size]))
                 start += size
         del self._buffer[: head.n_body]
-        return Frame(head.kind, _read_header(header), tuple(blobs))
+        return Frame(head.kind, _read_header(header), tuple(blobs), len(header))
 
 
 def _read_header(text: bytes) -> dict[Any, Any]:

@@ -7,7 +7,7 @@ import socket
 
 from sparktrials.errors import ChannelError
 
-__all__ = ["listen", "peers_that_fit"]
+__all__ = ["listen", "strangers_and_peers"]
 
 _BACKLOG = 4096
 _MOST_PEERS = 16_384
@@ -40,9 +40,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def peers_that_fit(max_unauthenticated: int) -> int:
-    """Return how many connections leave the rest of the process enough open files."""
+def strangers_and_peers(max_unauthenticated: int, max_peers: int | None) -> tuple[int, int]:
+    """Return how many connections there may be that leave the process enough open files.
+
+    Parameters
+    ----------
+    max_unauthenticated
+        Most that have not proved themselves; no more than an eighth of the limit of open files.
+    max_peers
+        Most that have; None for what three quarters of the limit leave.
+    """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
-        return _MOST_PEERS
-    return max(16, min(_MOST_PEERS, limit * 3 // 4 - max_unauthenticated))
+        return max_unauthenticated, max_peers or _MOST_PEERS
+    strangers = min(max_unauthenticated, max(8, limit // 8))
+    return strangers, max_peers or max(16, min(_MOST_PEERS, limit * 3 // 4 - strangers))

@@ -8,7 +8,6 @@ this module's own, and a notebook's event loop has no part in it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import logging
 import os
@@ -20,9 +19,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparktrials.dispatch.channel.connection import Connection, ReceiveBudget, Sent
+from sparktrials.dispatch.channel.budget import Intake
+from sparktrials.dispatch.channel.connection import Connection, Sent
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Event, Message, Reason
-from sparktrials.dispatch.channel.frames import BLOBS_LIMIT, Body, Frame, Kind, pack
+from sparktrials.dispatch.channel.forks import let_go_in_forks, may_forget
+from sparktrials.dispatch.channel.frames import (
+    Body,
+    Frame,
+    FrameDecoder,
+    Kind,
+    pack,
+)
 from sparktrials.dispatch.channel.sockets import tune
 from sparktrials.errors import ChannelProtocolError
 
@@ -33,24 +40,29 @@ logger = logging.getLogger("sparktrials.channel")
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _RECEIVE_BYTES = 2**18
 _ACCEPTS_AT_ONCE = 64
-#: Seconds that a handshake gets when as many as may be are under way.
-_CROWDED_HANDSHAKE_S = 1.0
-#: Messages from this size on count against the budget for what is under way.
-_LARGE = 2**20
-_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+#: Seconds that a handshake gets when as many as may be are under way, and between two looks then:
+#: who connects and says nothing keeps others out for no longer than they wait for an answer.
+_CROWDED_HANDSHAKE_S = 0.5
+_CROWDED_TICK_S = 0.05
+#: Seconds until connections are accepted again after the system had no room for one.
+_ACCEPT_AGAIN_S = 1.0
+#: Most bytes of a hello: who may say more has said it.
+_HELLO_BYTES = 2**12
+#: Bytes a second that a message comes in with at the least.
+_SLOWEST = 2**15
 _HEARTBEATS_PER_SILENCE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a server bears: see `ChannelServer`; `under_way` bounds half-received messages."""
+    """What a server bears: see `ChannelServer`; `intake` bounds what waits to be taken note of."""
 
     silence_s: float
     handshake_s: float
     max_unauthenticated: int
     max_peers: int
     max_unsent: int
-    under_way: int = 4 * BLOBS_LIMIT
+    intake: int
 
 
 class Reactor:
@@ -83,11 +95,10 @@ class Reactor:
         self._numbers = itertools.count(1)
         self.peers: dict[int, Connection] = {}
         self._unauthenticated: dict[Connection, None] = {}
-        self._budget = ReceiveBudget(limits.under_way)
-        self._waiting: deque[Connection] = deque()
+        self._intake = Intake(limits.intake, self._resume, self._wake)
         self._attention: deque[Connection] = deque()
         self._stopping = threading.Event()
-        self._awake = threading.Event()
+        self._awake = False  # no lock: `_wake` is called in the middle of anything, see `Receipt`
         self._listening = False
         self._accept_again = 0.0
         self._selector = selectors.DefaultSelector()
@@ -95,6 +106,7 @@ class Reactor:
         for end in (self._wake_out, self._wake_in):
             end.settimeout(0.0)
         self._selector.register(self._wake_out, _READ, None)
+        let_go_in_forks(self)
 
     # ------------------------------------------------------------------ any thread
 
@@ -107,6 +119,7 @@ class Reactor:
         """Let go of all sockets, in a forked copy of the process that runs this."""
         for connection in [*self._unauthenticated, *self.peers.values()]:
             connection.sock.close()
+        self.peers.clear()
         self._close_own()
 
     def send(self, connection: Connection, kind: Kind, body: Body) -> bool:
@@ -129,8 +142,8 @@ class Reactor:
         self._wake()
 
     def _wake(self) -> None:
-        if not self._awake.is_set():
-            self._awake.set()
+        if not self._awake:
+            self._awake = True
             with contextlib.suppress(OSError):  # it is awake, or has ended
                 self._wake_in.send(b"\0")
 
@@ -152,6 +165,7 @@ class Reactor:
                 connection.close()
             self.peers.clear()
             self._unauthenticated.clear()
+            may_forget(self)
             self._close_own()
 
     def _close_own(self) -> None:
@@ -164,11 +178,17 @@ class Reactor:
 
     def _loop(self) -> None:
         tick_s = min(1.0, max(0.02, min(self._limits.handshake_s, self._limits.silence_s) / 4))
-        next_tick = 0.0
+        ticked = dropped = -tick_s
         while not self._stopping.is_set():
-            if (now := time.monotonic()) >= next_tick:
-                self._tick(now)
-                next_tick = now + tick_s
+            now = time.monotonic()
+            if now >= ticked + tick_s:
+                self._drop_silent_peers(now)
+                ticked = now
+            wait_s = min(tick_s, _CROWDED_TICK_S) if self._crowded else tick_s
+            if now >= dropped + wait_s:
+                self._drop_late_strangers(now)
+                dropped = now
+            next_tick = min(ticked + tick_s, dropped + wait_s)
             for key, events in self._selector.select(max(0.0, next_tick - now)):
                 if self._stopping.is_set():
                     return
@@ -182,7 +202,8 @@ class Reactor:
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._wake_out.recv(64)
-        self._awake.clear()  # only now: whoever saw it set has sent no byte, but is seen below
+        self._awake = False  # only now: whoever saw it set has sent no byte, but is seen below
+        self._intake.go_on()
         while self._attention:
             connection = self._attention.popleft()
             if connection.closed:
@@ -193,35 +214,47 @@ class Reactor:
             else:
                 self._watch(connection)
 
-    def _tick(self, now: float) -> None:
-        """Drop who is late; listen where there is room."""
-        crowded = len(self._unauthenticated) >= self._limits.max_unauthenticated
-        limit = (
-            min(self._limits.handshake_s, _CROWDED_HANDSHAKE_S)
-            if crowded
-            else self._limits.handshake_s
-        )
+    @property
+    def _crowded(self) -> bool:
+        return len(self._unauthenticated) >= self._limits.max_unauthenticated
+
+    def _drop_late_strangers(self, now: float) -> None:
+        """Drop who has not proved itself in time; listen where there is room."""
+        limit = self._limits.handshake_s
+        if self._crowded:
+            limit = min(limit, _CROWDED_HANDSHAKE_S)
         for connection in list(self._unauthenticated):
             if now - connection.opened < limit:
                 break  # the others are younger
             self._end(connection, Reason.SILENT, "the handshake took too long")
+        self._listen_if_room(now)
+
+    def _drop_silent_peers(self, now: float) -> None:
         for connection in list(self.peers.values()):
             if connection.stalled_s(now) > self._limits.silence_s:
                 detail = f"it took nothing for {self._limits.silence_s:g} s"
                 self._end(connection, Reason.NOT_READING, detail)
-            elif now - connection.last_heard > self._limits.silence_s and not connection.paused:
+            elif connection.paused:
+                continue
+            elif self._is_slow(connection, now):
+                detail = "a message took too long to come in"
+                self._end(connection, Reason.SLOW, detail)
+            elif now - connection.last_heard > self._limits.silence_s:
                 # This thread may have been kept from reading: what waits counts as heard.
                 self._serve(connection, _READ)
                 if now - connection.last_heard > self._limits.silence_s:
                     detail = f"nothing came for {self._limits.silence_s:g} s"
                     self._end(connection, Reason.SILENT, detail)
-        self._listen_if_room(now)
+
+    def _is_slow(self, connection: Connection, now: float) -> bool:
+        """Whether a message dribbles in: it would keep room from others for as long as it likes."""
+        since, decoder = connection.message_since, connection.decoder
+        if since is None or decoder is None:
+            return False
+        return now - since > self._limits.silence_s + decoder.announced / _SLOWEST
 
     def _listen_if_room(self, now: float) -> None:
-        room = (
-            len(self._unauthenticated) < self._limits.max_unauthenticated
-            and now >= self._accept_again
-        )
+        room = not self._crowded and now >= self._accept_again
         if room and not self._listening:
             self._selector.register(self._listener, _READ, None)
         elif not room and self._listening:
@@ -230,24 +263,25 @@ class Reactor:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
-            if len(self._unauthenticated) >= self._limits.max_unauthenticated:
+            if self._crowded:
                 break
             try:
                 sock, remote = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
-            except OSError as error:
-                if error.errno not in _OUT_OF_FILES:
-                    raise
+            except OSError as error:  # no more files, or trouble in the network, which Linux tells
                 logger.warning("the channel cannot take more connections for now: %s", error)
-                self._accept_again = time.monotonic() + 1.0
+                self._accept_again = time.monotonic() + _ACCEPT_AGAIN_S
                 break
             sock.settimeout(0.0)
             with contextlib.suppress(OSError):  # gone again: reading tells
                 tune(sock)
             connection = Connection(sock, str(remote[0]), self._secret)
             self._unauthenticated[connection] = None
-            self._watch(connection)
+            try:
+                self._watch(connection)
+            except OSError as error:  # more than the user may watch
+                self._end(connection, Reason.FAULT, str(error))
         self._listen_if_room(time.monotonic())
 
     def _watch(self, connection: Connection) -> None:
@@ -285,6 +319,9 @@ class Reactor:
 
     def _read(self, connection: Connection) -> None:
         handshake, decoder = connection.handshake, connection.decoder
+        if connection.id and not connection.held and self._intake.full:
+            self._intake.wait(connection, 0)
+            return
         data = connection.sock.recv(handshake.wanted if handshake else _RECEIVE_BYTES)
         if not data:
             cut = decoder is not None and decoder.in_frame
@@ -298,44 +335,41 @@ class Reactor:
             elif handshake.keys is not None:
                 connection.open(handshake.keys)
         elif decoder is not None:
+            fresh = False
             for frame in decoder.feed(data):
+                fresh = True
                 self._handle(connection, frame)
                 if connection.closed:
                     return
-            self._bound(connection, decoder.announced)
+            self._follow(connection, decoder, fresh=fresh)
 
-    def _bound(self, connection: Connection, announced: int) -> None:
-        """Let a large message that has begun come in only while there is room for it."""
-        large = announced if announced >= _LARGE else 0
-        if not large and not connection.held:
+    def _follow(self, connection: Connection, decoder: FrameDecoder, *, fresh: bool) -> None:
+        """Take note of the message that is under way after `_read`."""
+        announced = decoder.announced
+        if not connection.id:  # has little time, and may say little: it need not wait for room
+            if announced > _HELLO_BYTES:
+                msg = f"a hello of {announced:,} bytes, the limit is {_HELLO_BYTES:,}"
+                raise ChannelProtocolError(msg)
             return
-        before = connection.held
-        self._budget.release(connection.held)
-        connection.held = large if self._budget.admit(large) else 0
-        if connection.held < large:
-            connection.paused = True
-            self._waiting.append(connection)
-        if connection.held < before:
-            self._resume()
+        if not decoder.in_frame:
+            connection.message_since = None
+        elif fresh or connection.message_since is None:
+            connection.message_since = connection.last_heard
+        self._intake.settle(connection, announced, fresh=fresh)
 
-    def _resume(self) -> None:
-        while self._waiting:
-            connection = self._waiting[0]
-            decoder = connection.decoder
-            if not connection.closed and decoder is not None:
-                if not self._budget.admit(decoder.announced):
-                    return
-                connection.held = decoder.announced
-                connection.paused = False
-                connection.last_heard = time.monotonic()
-                self._watch(connection)
-            self._waiting.popleft()
+    def _resume(self, connection: Connection) -> None:
+        """Read again from a connection that had to wait: it was not silent meanwhile."""
+        connection.last_heard = time.monotonic()
+        if connection.message_since is not None:
+            connection.message_since = connection.last_heard
+        self._watch(connection)
 
     def _handle(self, connection: Connection, frame: Frame) -> None:
         if not connection.id:
             self._welcome(connection, frame)
         elif frame.kind is Kind.MESSAGE:
-            self._tell(Message(connection.id, frame.header, frame.blobs))
+            receipt = self._intake.receipt(frame)
+            self._tell(Message(connection.id, frame.header, frame.blobs, receipt))
         elif frame.kind is Kind.GOODBYE:
             self._end(connection, Reason.CLOSED, str(frame.header.get("reason", ""))[:200])
         elif frame.kind is not Kind.HEARTBEAT:
@@ -343,8 +377,8 @@ class Reactor:
             raise ChannelProtocolError(msg)
 
     def _welcome(self, connection: Connection, frame: Frame) -> None:
-        if frame.kind is not Kind.HELLO or frame.blobs:
-            msg = f"a {frame.kind.name} frame before the hello"
+        if frame.kind is not Kind.HELLO or frame.blobs or frame.header_bytes > _HELLO_BYTES:
+            msg = f"no hello, but a {frame.kind.name} frame of {frame.header_bytes:,} bytes"
             raise ChannelProtocolError(msg)
         if len(self.peers) >= self._limits.max_peers:
             self._send_goodbye(
@@ -371,14 +405,11 @@ class Reactor:
             self._selector.unregister(connection.sock)
         connection.close()
         self._unauthenticated.pop(connection, None)
-        freed, connection.held = connection.held, 0
-        self._budget.release(freed)
         logger.debug("channel: %s from %s: %s", reason.value, connection.remote, detail)
         if connection.id:
             self.peers.pop(connection.id, None)
             self._tell(Disconnected(connection.id, reason, detail))
-        if freed:
-            self._resume()
+        self._intake.release(connection)
 
     def _tell(self, event: Event) -> None:
         try:

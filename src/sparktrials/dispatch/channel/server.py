@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.dispatch.channel.events import Event, Reason
-from sparktrials.dispatch.channel.frames import Kind, pack
+from sparktrials.dispatch.channel.frames import BLOBS_LIMIT, Kind, pack
 from sparktrials.dispatch.channel.handshake import SECRET_BYTES, Address
-from sparktrials.dispatch.channel.listener import listen, peers_that_fit
+from sparktrials.dispatch.channel.listener import listen, strangers_and_peers
 from sparktrials.dispatch.channel.reactor import Limits, Reactor
 from sparktrials.errors import InvalidArgument
 
@@ -50,13 +50,17 @@ class ChannelServer:
     handshake_s
         Seconds that a client gets to prove itself and say hello.
     max_unauthenticated
-        Most connections that have not yet done so.
+        Most connections that have not yet done so; an eighth of this process's limit of open files
+        at most.
     max_peers
         Most that have; by default what three quarters of this process's limit of open files leave,
         and at most 16,384.
     max_unsent
         Bytes that wait for one peer that does not read, before it is dropped. One message may be
         larger.
+    max_intake
+        Bytes of messages that come in, or have been delivered and are not yet let go of, of all
+        peers together: beyond it, no more is read. One message may be larger.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class ChannelServer:
         max_unauthenticated: int = 256,
         max_peers: int | None = None,
         max_unsent: int = 8 * 2**20,
+        max_intake: int = 4 * BLOBS_LIMIT,
     ) -> None:
         host = host.strip().strip("[]")
         if host in _WILDCARDS and not advertised:
@@ -92,6 +97,7 @@ class ChannelServer:
             "max_unauthenticated": max_unauthenticated,
             "max_peers": max_peers,
             "max_unsent": max_unsent,
+            "max_intake": max_intake,
         }
         for name, value in positive.items():
             if value is not None and not value > 0:
@@ -103,12 +109,14 @@ class ChannelServer:
             listener.getsockname()[1],
             secrets.token_bytes(SECRET_BYTES),
         )
+        strangers, peers = strangers_and_peers(max_unauthenticated, max_peers)
         limits = Limits(
             silence_s=silence_s,
             handshake_s=handshake_s,
-            max_unauthenticated=max_unauthenticated,
-            max_peers=max_peers or peers_that_fit(max_unauthenticated),
+            max_unauthenticated=strangers,
+            max_peers=peers,
             max_unsent=max_unsent,
+            intake=max_intake,
         )
         self._pid = os.getpid()
         self._reactor = Reactor(listener, self._address.secret, deliver, limits)
@@ -147,7 +155,7 @@ class ChannelServer:
             As `frames.pack` does.
         """
         body = pack(header, blobs)
-        connection = self._reactor.peers.get(peer)
+        connection = self._reactor.peers.get(peer)  # none, in a forked copy
         if connection is None:
             return False
         return self._reactor.send(connection, Kind.MESSAGE, body)
