@@ -153,13 +153,13 @@ def decode_report(header: Mapping[str, Any]) -> Reported:
             _reports(header["reports"]),
             tuple(lines),
         )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         msg = f"not a report: {type(error).__name__}: {error}"
         raise ValueError(msg) from error
 
 
 def _reports(pairs: Sequence[Any]) -> tuple[Report, ...]:
-    return tuple((_whole(step), float(value)) for step, value in pairs[:REPORTS_LIMIT])
+    return tuple((_whole(step), _number(value)) for step, value in pairs[:REPORTS_LIMIT])
 
 
 def _whole(value: object) -> int:

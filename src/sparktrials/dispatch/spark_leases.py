@@ -283,7 +283,7 @@ class Leases:
             self._server.drop(item.peer)
             return
         lease.peer = item.peer
-        lease.host = str(item.hello.get("host", ""))
+        lease.host = str(item.hello.get("host", ""))[:255]
         lease.since = time.monotonic()
         self._peers[item.peer] = lease
         self._wait(lease)
@@ -299,7 +299,7 @@ class Leases:
         self._hand_out()
 
     def _message(self, lease: Lease, item: Message) -> list[Event]:
-        kind = item.header.get("kind")
+        kind = str(item.header.get("kind"))
         try:
             if kind == "outcomes":
                 return self._outcomes(lease, decode_outcomes(item.header, item.blobs))

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from sparktrials.dispatch.channel.frames import FrameDecoder, FrameEncoder, Kind, pack
-from sparktrials.dispatch.messages import decode_outcomes, encode_outcomes
+from sparktrials.dispatch.messages import (
+    decode_outcomes,
+    decode_report,
+    encode_outcomes,
+    encode_report,
+)
 from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
 from sparktrials.study.values import TAG
 
@@ -29,6 +34,7 @@ failures = st.builds(
     message=st.text(max_size=20),
     traceback=st.text(max_size=20),
 )
+reports = st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats()), max_size=3).map(tuple)
 common = {
     "trial_id": st.integers(0, 2**40),
     "attempt": st.integers(0, 100),
@@ -39,6 +45,8 @@ common = {
     "dropped": st.dictionaries(names, st.text(max_size=10), max_size=2),
     "host": st.none() | names,
     "duration_s": st.none() | st.floats(0, 1e9),
+    "reports": reports,
+    "log": st.text(max_size=20),
 }
 good = st.builds(Outcome, state=st.just(TrialState.OK), loss=finite, **common)
 bad = st.builds(
@@ -173,6 +181,40 @@ def test_a_result_that_is_none(blob):
 def test_every_blob_belongs_to_something():
     with pytest.raises(ValueError, match="1 blobs belong to no outcome"):
         decode_outcomes(outcome(), (b"x",))
+
+
+@QUICK
+@given(st.integers(0, 2**40), st.integers(0, 9), reports, st.lists(st.text(max_size=9), max_size=3))
+def test_round_trip_of_reports(trial, attempt, values, lines):
+    said = decode_report(encode_report(trial, attempt, values, lines))
+    assert (said.trial_id, said.attempt) == (trial, attempt)
+    assert repr(said.reports) == repr(values)
+    assert said.lines == tuple(lines)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": -1},
+        {"id": None},
+        {"attempt": "1"},
+        {"reports": None},
+        {"reports": [1]},
+        {"reports": [[1]]},
+        {"reports": [[1, 2, 3]]},
+        {"reports": [[-1, 0.5]]},
+        {"reports": [[1, 10**400]]},
+        {"reports": [[1, "0.5"]]},
+        {"reports": {"a": 1}},
+        {"lines": None},
+        {"lines": 5},
+        {"lines": {"a": 1}},
+    ],
+    ids=repr,
+)
+def test_what_is_no_report(changes):
+    with pytest.raises(ValueError):
+        decode_report({**encode_report(1, 1, [(1, 0.5)], ["a"]), **changes})
 
 
 def test_a_long_value_is_not_quoted_whole():

@@ -6,6 +6,7 @@ import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sparktrials import hp
@@ -394,6 +395,11 @@ def test_strangers_and_rubbish_are_dropped():
     assert bench.server.dropped == [1, 2, 100]
     assert bench.leases.arrived(Message(100, {"kind": "unheard of"})) == []
     assert bench.leases.arrived(Message(55, {"kind": "outcomes"})) == []
+    for odd in ([0], None, "0", 0.0, {}):
+        bench.leases.arrived(Connected(3, {"lease": odd}))
+        assert bench.server.dropped.pop() == 3
+    for odd in (np.arange(3), np.array([]), ["outcomes"], None):
+        assert bench.leases.arrived(Message(100, {"kind": odd})) == []
 
 
 def test_telling_a_trial_to_stop():
