@@ -228,14 +228,34 @@ trials = SparkTrials(store=url) if where == "spark" else Trials(url)
 keywords = dict(algo=rand.suggest, trials=trials, verbose=False, rstate=1)
 space = hp.uniform("x", 0, 1)
 points = [{"x": -1.0}, {"x": -2.0}, {"x": -3.0}]
+others = []
+if where == "spark":
+    import threading
+    from pyspark import SparkContext
+
+    context = SparkContext.getOrCreate()
+
+    def other():
+        others.extend(context.parallelize([log], 1).map(wait_for_the_end_of_the_run).collect())
+
+    def wait_for_the_end_of_the_run(log):
+        while not os.path.exists(log + ".ended"):
+            time.sleep(0.01)
+        return "untouched"
+
+    another = threading.Thread(target=other)
+    another.start()
 try:
     fmin(slow, space, points_to_evaluate=points, max_evals=5, **keywords)
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
+except (KeyboardInterrupt, SystemExit) as error:
+    print("interrupted", getattr(error, "code", ""), flush=True)
     print(*sorted({t.state.value for t in trials.history}), flush=True)
     print(trials.argmin["x"], flush=True)
+open(log + ".ended", "w").close()
+assert trials.fmin_cancelled_reason == "fmin run cancelled by user"
 if where == "spark":
-    from pyspark import SparkContext
+    another.join()
+    assert others == ["untouched"]
     assert trials.fmin_cancelled_reason == "fmin run cancelled by user"
     deadline = time.monotonic() + 30
     tracker = SparkContext.getOrCreate().statusTracker()
@@ -249,9 +269,16 @@ print(counts.count("ok"), counts.count("running"))
 
 
 @pytest.mark.parametrize(
-    ("where", "handler"), [("inline", "python"), ("spark", "pyspark"), ("spark", "notebook")]
+    ("where", "handler", "number", "code"),
+    [
+        ("inline", "python", signal.SIGINT, ""),
+        ("inline", "python", signal.SIGTERM, "143"),
+        ("spark", "pyspark", signal.SIGINT, ""),
+        ("spark", "notebook", signal.SIGINT, ""),
+        ("spark", "pyspark", signal.SIGTERM, "143"),
+    ],
 )
-def test_ctrl_c_returns_at_once_keeps_results_and_resumes(tmp_path, where, handler):
+def test_a_signal_ends_the_run_at_once_and_nothing_else(tmp_path, where, handler, number, code):
     log, script = tmp_path / "log", tmp_path / "driver.py"
     source = INTERRUPTED
     if handler == "notebook":  # Jupyter restores Python's own for each cell
@@ -278,7 +305,7 @@ def test_ctrl_c_returns_at_once_keeps_results_and_resumes(tmp_path, where, handl
             ):
                 assert process.poll() is None, (tmp_path / "stderr").read_text()
                 time.sleep(0.02)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             start = time.monotonic()
             answer = process.stdout.readline()
             seconds = time.monotonic() - start
@@ -291,7 +318,7 @@ def test_ctrl_c_returns_at_once_keeps_results_and_resumes(tmp_path, where, handl
             process.stdout.close()
             process.wait()
     assert process.returncode == 0, (tmp_path / "stderr").read_text()
-    assert answer == "interrupted\n"
+    assert answer == f"interrupted {code}\n"
     assert seconds < 20
     states, best, counts = rest.splitlines()
     assert states == "cancelled ok"

@@ -16,6 +16,7 @@ from sparktrials.api.messages import (
     say_stopped,
     warn_parallelism,
 )
+from sparktrials.api.signals import orderly_signals
 from sparktrials.progress import observing
 from sparktrials.study.loop import Limits, Loop
 from sparktrials.study.protocols import Task
@@ -71,7 +72,8 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
         What ended the run early, if it was an error; all that had arrived is kept.
     """
     try:
-        _run(options, work, trials)
+        with orderly_signals():
+            _run(options, work, trials)
     finally:
         if work.save is not None:  # with what users changed in documents while it ran
             work.save.write(trials)
