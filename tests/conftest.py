@@ -24,7 +24,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-SPARK_FIXTURES = {"spark_local", "spark_script", "standalone_cluster"}
+CLUSTERS = {"standalone_cluster", "gpu_cluster"}
+SPARK_FIXTURES = {"spark_local", "spark_script", *CLUSTERS}
 
 # Where CI is set, hypothesis loads a profile of its own: no deadlines, and nothing random.
 settings.register_profile("sparktrials", deadline=None)
@@ -43,7 +44,7 @@ def pytest_collection_modifyitems(items):
         used = SPARK_FIXTURES.intersection(getattr(item, "fixturenames", ()))
         if used:
             item.add_marker(pytest.mark.spark)
-        if "standalone_cluster" in used:
+        if CLUSTERS & used:
             item.add_marker(pytest.mark.cluster)
 
 
@@ -135,10 +136,23 @@ class StandaloneCluster:
 @pytest.fixture(scope="session")
 def standalone_cluster(tmp_path_factory):
     """Return a `StandaloneCluster` of two workers on loopback, from the pyspark package."""
+    with _standalone(tmp_path_factory.mktemp("standalone"), "standalone", (1, 1)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def gpu_cluster(tmp_path_factory):
+    """Return a `StandaloneCluster` of one worker with four cores and two GPUs that are none."""
+    with _standalone(tmp_path_factory.mktemp("gpus"), "standalone-gpu", (4,)) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _standalone(directory, conf, cores):
+    """Run a master and a worker for each number of cores."""
     import pyspark
 
-    directory = tmp_path_factory.mktemp("standalone")
-    environment = spark_environment("standalone")
+    environment = spark_environment(conf)
     environment["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     del environment["PYTHONPATH"]  # executors have what is installed, no more
     spark_class = environment["SPARK_HOME"] + "/bin/spark-class"
@@ -148,7 +162,7 @@ def standalone_cluster(tmp_path_factory):
     )
     master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1"]
     worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"]
-    worker += ["--cores", "1", "--memory", "1g"]
+    worker += ["--memory", "1g"]
 
     with contextlib.ExitStack() as stack:
 
@@ -159,9 +173,10 @@ def standalone_cluster(tmp_path_factory):
             stack.enter_context(_running(command, cwd=directory, env=environment, **streams))
 
         start("master", *master, "--port", port, "--webui-port", web_port)
-        for name in ("worker1", "worker2"):
-            start(name, *worker, "--work-dir", str(directory / name), cluster.url)
-        _wait_for_workers(cluster, 2, timeout=120)
+        for i, n in enumerate(cores, 1):
+            work = ["--work-dir", str(directory / f"worker{i}")]
+            start(f"worker{i}", *worker, "--cores", str(n), *work, cluster.url)
+        _wait_for_workers(cluster, len(cores), timeout=120)
         yield cluster
 
 

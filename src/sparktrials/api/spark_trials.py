@@ -18,7 +18,6 @@ from sparktrials.dispatch.spark_session import (
     find_context,
     is_running,
     is_stopped,
-    slots_of,
 )
 from sparktrials.errors import InvalidArgument, SparkContextStopped
 from sparktrials.study.trial import FailureKind
@@ -47,7 +46,8 @@ class SparkTrials(Trials):
     spark_session
         A ``SparkSession``; None takes the active one, or starts one.
     resource_profile
-        A ``pyspark.resource.ResourceProfile`` for the trials' tasks.
+        A ``pyspark.resource.ResourceProfile``: what each trial's task needs (docs/how-to/
+        resources.md). Without effect on ``local[...]``, which has no executors to choose from.
     store, exp_key
         As in `Trials`.
     trial_timeout
@@ -58,6 +58,10 @@ class SparkTrials(Trials):
     channel
         Whether executors that can reach this process ask it for trial after trial, over connections
         of their own (docs/security.md). False pushes trials to them as Spark jobs.
+    limit_threads
+        Whether libraries with thread pools of their own (BLAS, OpenMP, numexpr) keep to the cpus of
+        the trial's task. Variables that are set on the executors, such as ``OPENBLAS_NUM_THREADS``,
+        come first.
 
     Raises
     ------
@@ -85,6 +89,7 @@ class SparkTrials(Trials):
         trial_timeout: float | None = None,
         max_retries: int = 2,
         channel: bool = True,
+        limit_threads: bool = True,
     ) -> None:
         self.user_specified_parallelism = _parallelism(parallelism)
         self.timeout = positive_seconds("timeout", timeout)
@@ -92,10 +97,12 @@ class SparkTrials(Trials):
         self.trial_timeout = positive_seconds("trial_timeout", trial_timeout)
         self.max_retries = _max_retries(max_retries)
         self.channel = bool(channel)
+        self.limit_threads = bool(limit_threads)
         self.resource_profile = resource_profile
         self._spark = spark_session
         super().__init__(store, exp_key)
         self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
+        ClassicBackend(self._found, resource_profile)  # and so is what it cannot do
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: all but the session, found anew, and what lives in it."""
@@ -122,7 +129,7 @@ class SparkTrials(Trials):
         """Trials at once: what was asked for, or the cluster's slots now."""
         if self.user_specified_parallelism is not None:
             return self.user_specified_parallelism
-        return slots_of(self._context(), self.resource_profile)
+        return ClassicBackend(self._context(), self.resource_profile).slots()
 
     def count_successful_trials(self) -> int:
         """Return how many trials came to a result, whatever its status, as Hyperopt counts."""
@@ -164,6 +171,7 @@ class SparkTrials(Trials):
             parallelism=self.user_specified_parallelism,
             packing=self.max_retries > 0,
             channel=self.channel,
+            limit_threads=self.limit_threads,
         )
 
 

@@ -74,8 +74,6 @@ def make_task(
 
     def run(iterator: Any) -> Iterator[bytes]:  # noqa: ANN401 - Spark's
         attached = extras  # a closure keeps only what it names
-        for _ in iterator:  # else Spark throws this Python away after the task
-            pass
         import pickle  # noqa: PLC0415 - by value, so all imports are inside
         import sys  # noqa: PLC0415
 
@@ -120,20 +118,33 @@ def make_task(
                 }
             )
 
+        def consume() -> None:
+            for _ in iterator:  # else Spark throws this Python away after the task
+                pass
+
         try:
             from pyspark import TaskContext  # noqa: PLC0415
 
             if not ours():
                 use_zip()
-            from sparktrials.dispatch.worker import run_pack  # noqa: PLC0415
+            from sparktrials.dispatch.task_environment import (  # noqa: PLC0415
+                is_bound_elsewhere,
+                resources_of,
+            )
+            from sparktrials.dispatch.worker import run_nothing, run_pack  # noqa: PLC0415
         except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
+            consume()
             return iter((described(error, internal=False),))
         context = TaskContext.get()
         attempt = context.attemptNumber() if context is not None else 0
         stage = context.stageId() if context is not None else None
         try:
+            resources = resources_of(context)
+            if is_bound_elsewhere(resources):
+                return iter((run_nothing(),))  # and this Python is of no use for GPUs
+            consume()
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
-            report = run_pack(todo, lambda: study.value["payload"], attempt, stage)
+            report = run_pack(todo, lambda: study.value["payload"], attempt, stage, resources)
         except Exception as error:  # noqa: BLE001 - to end the study with it
             report = described(error, internal=True)
         del attached

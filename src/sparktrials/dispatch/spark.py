@@ -81,6 +81,8 @@ class SparkDispatcher:
         Whether short trials may share a task.
     channel
         True lets executors pull, where they can reach this process; False pushes.
+    limit_threads
+        Whether thread pools of libraries keep to a task's cpus.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class SparkDispatcher:
         parallelism: int | None = None,
         packing: bool = True,
         channel: bool = True,
+        limit_threads: bool = True,
     ) -> None:
+        self._limit_threads = limit_threads
         self._backend = backend
         self._parallelism = parallelism
         self._packing = packing
@@ -124,6 +128,7 @@ class SparkDispatcher:
             jobs=JobPool(self._backend, shipment, self._inbox.put),
             slots=self._cluster_slots,
             parallelism=self._parallelism,
+            limit_threads=self._limit_threads,
         )
         endings = Endings(self._backend, self._cluster_slots)
         server = self._listen()

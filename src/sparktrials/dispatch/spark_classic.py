@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from sparktrials.dispatch.pickling import pickled
 from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
 from sparktrials.dispatch.spark_backend import Shipment
 from sparktrials.dispatch.spark_errors import JobFailure, judge
+from sparktrials.dispatch.spark_resources import profile_on
 from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
 from sparktrials.errors import SparkContextStopped
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Task
 
 __all__ = ["CHANNEL_PORT", "ClassicBackend"]
+
+logger = logging.getLogger("sparktrials.spark")
 
 #: Spark setting with the port that the channel listens on, for firewalls; 0 or none: any.
 CHANNEL_PORT = "spark.sparktrials.channel.port"
@@ -33,11 +37,17 @@ class ClassicBackend:
         A running SparkContext.
     profile
         A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
+
+    Raises
+    ------
+    InvalidArgumentType, InvalidArgument
+        If the profile is none, or none that this cluster can do.
     """
 
     def __init__(self, context: Any, profile: Any | None = None) -> None:  # noqa: ANN401
         self._context = context
-        self._profile = profile
+        self._profile = profile_on(context, profile)
+        self._declined = profile is not None and self._profile is None
         self._base: Any = None
 
     def stopped(self) -> bool:
@@ -66,6 +76,11 @@ class ClassicBackend:
 
         if self.stopped():
             raise SparkContextStopped(STOPPED)
+        if self._declined:
+            logger.warning(
+                "resource_profile has no effect on spark.master=%s: there are no executors whose "
+                "resources Spark manages", self._context.master,
+            )  # fmt: skip
         # Spark notes here which broadcasts are pickled, to attach them to the next job.
         registry = self._context._pickled_broadcast_vars  # noqa: SLF001
         registry.clear()

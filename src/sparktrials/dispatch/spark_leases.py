@@ -22,7 +22,7 @@ from sparktrials.dispatch.messages import decode_outcomes, decode_report
 from sparktrials.dispatch.pacing import Pacer
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
 from sparktrials.dispatch.spark_lease import Lease
-from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Pack, decode_pickled, specs
+from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, decode_pickled, specs
 from sparktrials.errors import SparkError
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
 
@@ -236,14 +236,8 @@ class Leases:
     def _start(self) -> None:
         study, lease = self._study, Lease(self._next)
         self._next += 1
-        pack = Pack(
-            study=study.shipment.digest,
-            trials=(),
-            time_box_s=0.0,
-            trial_timeout_s=study.task.trial_timeout,
-            channel=self._server.address,
-            lease=lease.number,
-        )
+        address = self._server.address
+        pack = study.pack((), time_box_s=0.0, channel=address, lease=lease.number)
         first = self._queue[0].id if self._queue else ""
         description = f"{study.task.name}: trials from {first}"
         lease.job = Job(pack, description, lease)

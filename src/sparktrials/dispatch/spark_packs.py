@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.pacing import Pacer, divide
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
-from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, Pack, decode_pickled, specs
+from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, decode_pickled
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
 
 if TYPE_CHECKING:
@@ -74,12 +74,7 @@ class Packs:
 
     def _start(self, trials: tuple[Trial, ...], *, queued_ahead: bool) -> None:
         study = self._study
-        pack = Pack(
-            study=study.shipment.digest,
-            trials=specs(trials),
-            time_box_s=_TIME_BOX_S,
-            trial_timeout_s=study.task.trial_timeout,
-        )
+        pack = study.pack(trials, time_box_s=_TIME_BOX_S)
         first, last = trials[0], trials[-1]
         description = f"{study.task.name}: trial {first.id}"
         if last is not first:

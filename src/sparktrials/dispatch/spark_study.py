@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.dispatch.worker import Pack, specs
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.spark_backend import Backend, Shipment
     from sparktrials.dispatch.spark_jobs import JobPool
     from sparktrials.study.protocols import Task
+    from sparktrials.study.trial import Trial
 
 __all__ = ["SlotCount", "SparkStudy"]
 
@@ -52,6 +56,8 @@ class SparkStudy:
         Returns how many tasks can run at once.
     parallelism
         Trials at once; None follows the slots.
+    limit_threads
+        Whether thread pools of libraries keep to a task's cpus.
     """
 
     task: Task
@@ -60,6 +66,17 @@ class SparkStudy:
     jobs: JobPool
     slots: SlotCount
     parallelism: int | None
+    limit_threads: bool = True
+
+    def pack(self, trials: Sequence[Trial], **more: Any) -> Pack:  # noqa: ANN401 - of a `Pack`
+        """Return trials as a task takes them."""
+        return Pack(
+            study=self.shipment.digest,
+            trials=specs(trials),
+            trial_timeout_s=self.task.trial_timeout,
+            limit_threads=self.limit_threads,
+            **more,
+        )
 
     def timeout_reason(self) -> str:
         """Return what a trial is told to have failed of that had to be killed."""

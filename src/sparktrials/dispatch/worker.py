@@ -20,11 +20,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
+from sparktrials.dispatch.offspring import offspring
+from sparktrials.dispatch.task_environment import task_environment, trial_environment
+from sparktrials.study.trial import FailureKind, Outcome, TrialState
 from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, dumps, split
 
 if TYPE_CHECKING:
@@ -32,9 +35,9 @@ if TYPE_CHECKING:
     from sparktrials.dispatch.current import Listener
     from sparktrials.space import Point
     from sparktrials.study.protocols import Builder
-    from sparktrials.study.trial import Outcome, Trial
+    from sparktrials.study.trial import Trial
 
-__all__ = ["Complaint", "Pack", "Report", "decode_pickled", "run_pack", "specs"]
+__all__ = ["Complaint", "Pack", "Report", "decode_pickled", "run_nothing", "run_pack", "specs"]
 
 #: What an executor is told of a trial: its id, attempt, seed and point.
 Spec: TypeAlias = "tuple[int, int, int | None, Point]"
@@ -58,6 +61,8 @@ class Pack:
         A trial is not started when this much time has passed; the first always is.
     trial_timeout_s
         Seconds for one trial, or None.
+    limit_threads
+        Whether thread pools of libraries keep to the task's cpus.
     channel, lease
         Where to ask for trials, and what to say who asks; None for a pack that has its own.
     """
@@ -66,6 +71,7 @@ class Pack:
     trials: tuple[Spec, ...]
     time_box_s: float
     trial_timeout_s: float | None = None
+    limit_threads: bool = True
     channel: Address | None = None
     lease: int | None = None
 
@@ -131,7 +137,11 @@ def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any],
 
 
 def run_pack(
-    pack: Pack, payload: Callable[[], bytes], attempt_number: int, stage: int | None = None
+    pack: Pack,
+    payload: Callable[[], bytes],
+    attempt_number: int,
+    stage: int | None = None,
+    resources: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Run a pack and return a pickled `Report`. Whatever it raises is a fault of this package.
 
@@ -145,10 +155,22 @@ def run_pack(
         Spark's, 0 for the first: a task that is tried again is not run blindly.
     stage
         Spark's number of the task's stage.
+    resources
+        What Spark says that the task has, see `task_environment.resources_of`.
     """
     host = socket.gethostname()
     if attempt_number > 0:
         return pickle.dumps(Report(host, repeated=True, stage=stage))
+    with task_environment(resources or {}, limit_threads=pack.limit_threads):
+        return _run(pack, payload, host)
+
+
+def run_nothing() -> bytes:
+    """Return a `Report` that gives back all trials."""
+    return pickle.dumps(Report(socket.gethostname()))
+
+
+def _run(pack: Pack, payload: Callable[[], bytes], host: str) -> bytes:
     try:
         objective, space = _load(pack.study, payload)
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
@@ -158,20 +180,23 @@ def run_pack(
         """Evaluate a trial; its outcome holds plain data and pickles only, and none too large."""
         trial_id, attempt, seed, point = spec
         outcome: Outcome | None = None
-        try:
-            with _deadline(pack.trial_timeout_s):
-                outcome, _ = evaluate(
-                    objective,
-                    space,
-                    point,
-                    trial_id=trial_id,
-                    attempt=attempt,
-                    host=host,
-                    seed=seed,
-                    listener=listener,
-                )
-        except TrialTimeout as error:  # the alarm rang when the objective had just ended
-            outcome = outcome or _timed_out(error, trial_id, attempt, host)
+        with trial_environment(), offspring() as started:
+            try:
+                with _deadline(pack.trial_timeout_s):
+                    outcome, _ = evaluate(
+                        objective,
+                        space,
+                        point,
+                        trial_id=trial_id,
+                        attempt=attempt,
+                        host=host,
+                        seed=seed,
+                        listener=listener,
+                    )
+            except TrialTimeout as error:  # the alarm rang when the objective had just ended
+                outcome = outcome or _timed_out(error, trial_id, attempt, host)
+        if outcome.failure is not None and outcome.failure.kind is FailureKind.TIMEOUT:
+            started.end()
         return _sound(outcome)
 
     if pack.channel is not None:
@@ -191,8 +216,6 @@ def run_pack(
 
 
 def _timed_out(error: TrialTimeout, trial_id: int, attempt: int, host: str) -> Outcome:
-    from sparktrials.study.trial import Outcome, TrialState  # noqa: PLC0415
-
     return Outcome(
         trial_id=trial_id,
         attempt=attempt,

@@ -1,0 +1,88 @@
+"""Resource profiles: what each trial's task needs, checked against what the cluster can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
+
+__all__ = ["is_local", "profile_on"]
+
+
+def is_local(master: str) -> bool:
+    """Whether Spark runs in the driver alone: there are no executors whose resources to manage."""
+    return master.startswith("local") and not master.startswith("local-cluster")
+
+
+def profile_on(context: Any, profile: object | None) -> Any | None:  # noqa: ANN401 - pyspark's
+    """Return a profile as the context's own; None where there is none, or where none can hold.
+
+    Parameters
+    ----------
+    context
+        A running SparkContext.
+    profile
+        A ``pyspark.resource.ResourceProfile``, or None.
+
+    Raises
+    ------
+    InvalidArgumentType
+        If it is something else.
+    InvalidArgument
+        If this cluster cannot do it.
+    """
+    if profile is None:
+        return None
+    from pyspark.resource import ResourceProfile  # noqa: PLC0415 - an extra
+
+    if not isinstance(profile, ResourceProfile):
+        msg = (
+            "resource_profile must be a pyspark.resource.ResourceProfile, as ResourceProfileBuilder"
+            f"().require(...).build returns it, got {profile!r}"
+        )
+        raise InvalidArgumentType(msg)
+    if is_local(context.master):
+        return None
+    manager, made = context._jsc.sc().resourceProfileManager(), _in_jvm(context, profile)  # noqa: SLF001
+    try:
+        manager.isSupported(made)
+        known = manager.getEquivalentProfile(made)
+        if known.isDefined():
+            made = known.get()
+        else:
+            manager.addResourceProfile(made)  # else Spark cannot say how many tasks fit
+    except Exception as error:
+        reason = getattr(error, "java_exception", None)
+        said = reason.getMessage() if reason is not None else str(error)
+        msg = (
+            f"this cluster cannot run tasks with the resource_profile {_shown(profile)}: {said}. "
+            "A profile of task requests alone works on standalone clusters, YARN and Kubernetes; "
+            "executor requests need spark.dynamicAllocation.enabled=true, too. Else set "
+            "spark.task.cpus and spark.task.resource.* for the whole application"
+        )
+        raise InvalidArgument(msg) from error
+    return ResourceProfile(_java_resource_profile=made)
+
+
+def _in_jvm(context: Any, profile: Any) -> Any:  # noqa: ANN401
+    """Return the JVM's counterpart: made once, since each that is made is another to Spark."""
+    if profile._java_resource_profile is not None:  # noqa: SLF001
+        return profile._java_resource_profile  # noqa: SLF001
+    from pyspark.resource import ExecutorResourceRequests, TaskResourceRequests  # noqa: PLC0415
+
+    builder = context._jvm.org.apache.spark.resource.ResourceProfileBuilder()  # noqa: SLF001
+    executor = ExecutorResourceRequests(
+        context._jvm,  # noqa: SLF001
+        profile._executor_resource_requests,  # noqa: SLF001
+    )
+    task = TaskResourceRequests(context._jvm, profile._task_resource_requests)  # noqa: SLF001
+    if profile._executor_resource_requests:  # noqa: SLF001
+        builder.require(executor._java_executor_resource_requests)  # noqa: SLF001
+    builder.require(task._java_task_resource_requests)  # noqa: SLF001
+    return builder.build()
+
+
+def _shown(profile: Any) -> str:  # noqa: ANN401
+    task = {name: request.amount for name, request in profile.taskResources.items()}
+    executor = {name: request.amount for name, request in profile.executorResources.items()}
+    return f"(task: {task}, executor: {executor})"
