@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sparktrials import SparkTrials, fmin, hp, rand
-from sparktrials.dispatch.task_environment import THREAD_VARIABLES, task_resources
+from sparktrials import SparkTrials, current_trial, fmin, hp, rand
+from sparktrials.dispatch.task_environment import THREAD_VARIABLES
 from sparktrials.errors import InvalidArgumentType
 
 pyspark = pytest.importorskip("pyspark")
@@ -75,9 +75,10 @@ def test_trials_find_environment_and_directory_as_the_first_did(spark_local, tmp
 
 
 def test_a_trial_knows_what_its_task_has(spark_local):
-    results = run(
-        lambda x: {"loss": x, "status": "ok", "has": task_resources()}, SparkTrials(), max_evals=2
-    )
+    def objective(x):
+        return {"loss": x, "status": "ok", "has": dict(current_trial().resources)}
+
+    results = run(objective, SparkTrials(), max_evals=2)
     assert [result["has"] for result in results] == [{"cpus": 1}, {"cpus": 1}]
 
 
@@ -112,8 +113,7 @@ ON_GPUS = """
         ExecutorResourceRequests, ResourceProfile, ResourceProfileBuilder, TaskResourceRequests,
     )
     from pyspark.sql import SparkSession
-    from sparktrials import SparkTrials, fmin, hp, rand
-    from sparktrials.dispatch.task_environment import task_resources
+    from sparktrials import SparkTrials, current_trial, fmin, hp, rand
     from sparktrials.errors import InvalidArgument
 
     folder = Path(sys.argv[1])
@@ -137,7 +137,7 @@ ON_GPUS = """
             while len(list(folder.glob(f"{mark}-*"))) < n and time.monotonic() < deadline:
                 time.sleep(0.02)
             names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-            return {"loss": x, "status": "ok", "has": task_resources(),
+            return {"loss": x, "status": "ok", "has": dict(current_trial().resources),
                     "env": [os.environ.get(name) for name in names],
                     "at once": len(list(folder.glob(f"{mark}-*")))}
         return objective

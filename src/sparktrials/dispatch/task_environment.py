@@ -11,7 +11,6 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ __all__ = [
     "is_bound_elsewhere",
     "resources_of",
     "task_environment",
-    "task_resources",
     "trial_environment",
 ]
 
@@ -44,24 +42,15 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Part of the name of the library that every use of an NVIDIA GPU loads.
 _DRIVER = "libcuda.so"
 
-_RESOURCES: ContextVar[Mapping[str, Any] | None] = ContextVar(
-    "sparktrials_task_resources", default=None
-)
 
-
-def task_resources() -> dict[str, Any]:
-    """Return what the task that this code is part of has, empty where there is no task.
+def resources_of(context: Any) -> dict[str, Any]:  # noqa: ANN401 - a pyspark.TaskContext, or None
+    """Return what Spark says that a task has, empty where there is no task.
 
     Returns
     -------
     dict
         ``"cpus"``: a number; for each other resource, such as ``"gpu"``, a tuple of its addresses.
     """
-    return dict(_RESOURCES.get() or {})
-
-
-def resources_of(context: Any) -> dict[str, Any]:  # noqa: ANN401 - a pyspark.TaskContext, or None
-    """Return what Spark says that a task has, as `task_resources` does."""
     if context is None:
         return {}
     found = {name: tuple(held.addresses) for name, held in context.resources().items()}
@@ -87,18 +76,14 @@ def task_environment(resources: Mapping[str, Any], *, limit_threads: bool) -> It
         Whether thread pools keep to the task's cpus, but where a variable of the user's, or
         Spark's own ``OMP_NUM_THREADS``, says otherwise.
     """
-    token = _RESOURCES.set(resources)
-    try:
-        with trial_environment():
-            visible = _visible(resources)
-            if visible is not None:
-                os.environ[_VISIBLE] = visible
-                _bound_gpus()[:] = [visible]
-            if limit_threads and "cpus" in resources:
-                _limit_threads(resources["cpus"])
-            yield
-    finally:
-        _RESOURCES.reset(token)
+    with trial_environment():
+        visible = _visible(resources)
+        if visible is not None:
+            os.environ[_VISIBLE] = visible
+            _bound_gpus()[:] = [visible]
+        if limit_threads and "cpus" in resources:
+            _limit_threads(resources["cpus"])
+        yield
 
 
 @contextlib.contextmanager

@@ -161,8 +161,9 @@ def run_pack(
     host = socket.gethostname()
     if attempt_number > 0:
         return pickle.dumps(Report(host, repeated=True, stage=stage))
-    with task_environment(resources or {}, limit_threads=pack.limit_threads):
-        return _run(pack, payload, host)
+    resources = resources or {}
+    with task_environment(resources, limit_threads=pack.limit_threads):
+        return _run(pack, payload, host, resources)
 
 
 def run_nothing() -> bytes:
@@ -170,7 +171,9 @@ def run_nothing() -> bytes:
     return pickle.dumps(Report(socket.gethostname()))
 
 
-def _run(pack: Pack, payload: Callable[[], bytes], host: str) -> bytes:
+def _run(
+    pack: Pack, payload: Callable[[], bytes], host: str, resources: Mapping[str, Any]
+) -> bytes:
     try:
         objective, space = _load(pack.study, payload)
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
@@ -191,6 +194,7 @@ def _run(pack: Pack, payload: Callable[[], bytes], host: str) -> bytes:
                         attempt=attempt,
                         host=host,
                         seed=seed,
+                        resources=resources,
                         listener=listener,
                     )
             except TrialTimeout as error:  # the alarm rang when the objective had just ended

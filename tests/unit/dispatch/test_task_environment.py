@@ -15,7 +15,6 @@ from sparktrials.dispatch.task_environment import (
     is_bound_elsewhere,
     resources_of,
     task_environment,
-    task_resources,
     trial_environment,
 )
 
@@ -226,13 +225,6 @@ class Context:
         return {"gpu": Information(["0", "3"]), "fpga": Information(["f1"])}
 
 
-def test_resources_are_plain_and_there_while_the_task_runs():
-    found = resources_of(Context())
-    assert found == {"cpus": 2, "gpu": ("0", "3"), "fpga": ("f1",)}
-    assert task_resources() == {}
-    with task_environment(found, limit_threads=True):
-        assert task_resources() == found
-        task_resources().clear()
-        assert task_resources() == found
-    assert task_resources() == {}
+def test_resources_are_plain():
+    assert resources_of(Context()) == {"cpus": 2, "gpu": ("0", "3"), "fpga": ("f1",)}
     assert resources_of(None) == {}
