@@ -192,7 +192,7 @@ EXECUTOR = """
 @pytest.mark.slow
 def test_a_trial_whose_executor_dies(spark_script, tmp_path):
     noted = tmp_path / "pids"
-    done = spark_script(EXECUTOR, noted)
+    done = spark_script(EXECUTOR, noted, timeout=390)
     assert done.stdout.split() == ["worker_lost"]
     assert not gone(pids_in(noted))
 
@@ -225,7 +225,7 @@ DRIVER = """
 @pytest.mark.slow
 def test_a_driver_that_dies(spark_script, tmp_path):
     noted = tmp_path / "pids"
-    done = spark_script(DRIVER, noted, check=False)
+    done = spark_script(DRIVER, noted, check=False, timeout=390)
     assert done.returncode == -signal.SIGKILL
     assert not gone(pids_in(noted))
 
