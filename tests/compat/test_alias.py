@@ -158,3 +158,19 @@ def test_usage():
     assert run("-m", "sparktrials.compat", "-m").returncode == 2
     done = run("-m", "sparktrials.compat", "nowhere.py")
     assert (done.returncode, "no program 'nowhere.py'" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["atpe", "ipy", "main", "mongoexp", "sklearn"])
+def test_an_absent_module_says_why_however_it_is_asked_for(name):
+    assert not hasattr(hyperopt, name)
+    with pytest.raises(AttributeError, match=f"hyperopt.{name}.* is not part of"):
+        getattr(hyperopt, name)
+    text = f"try:\n    from hyperopt import {name}\nexcept ImportError as error:\n    print(error)"
+    assert program(INSTALLED + text)[0] == f"hyperopt.{name}"
+
+
+def test_a_program_finds_its_file_wherever_it_goes(tmp_path):
+    text = "import os, sys\nos.chdir('/')\nprint(__file__, sys.argv[0])"
+    (tmp_path / "program.py").write_text(text)
+    done = run("-m", "sparktrials.compat", "program.py", cwd=tmp_path)
+    assert done.stdout.split() == [str(tmp_path / "program.py"), "program.py"]

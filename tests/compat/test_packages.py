@@ -37,7 +37,7 @@ def run(python, *arguments, cwd):
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=600,
     )
 
 

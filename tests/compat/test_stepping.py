@@ -100,6 +100,23 @@ def test_limits_hold_over_steps():
     assert len(steps.trials) == 0
 
 
+def test_early_stopping_over_steps_starts_anew_with_the_first_loss():
+    seen = []
+
+    def stop(trials, best=None, *_):
+        loss = trials.trials[-1]["result"]["loss"]  # NaN of a failed one
+        seen.append((best, loss))
+        return False, [loss if best is None or loss < best else best]
+
+    def fails_first(point):
+        n = len(seen)
+        return {"status": "fail"} if n < 2 else float(10 - n)
+
+    steps = iterator(Domain(fails_first, SPACE), max_evals=5, early_stop_fn=stop)
+    list(steps)
+    assert [best for best, _ in seen[2:]] == [None, 8.0, 7.0]
+
+
 def test_a_domain_that_evaluates_its_own_way():
     class Noted(Domain):
         def evaluate(self, config, ctrl, attach_attachments=True):

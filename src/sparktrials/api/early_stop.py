@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.view import TrialsView, all_failed, is_hidden
+from sparktrials.errors import AllTrialsFailed
 from sparktrials.study.trial import Trial, TrialState
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class EndedView(TrialsView):
         ):
             self._lowest = trial
         return True
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether one of them has a loss."""
+        return self._lowest is not None
 
     def _rows(self) -> Sequence[Trial]:
         return self._ended
@@ -115,17 +121,23 @@ def judge_of(
     ended = (t for t in history if t.state in (TrialState.OK, TrialState.FAILED))
     view = EndedView(trials, sorted(ended, key=lambda t: (t.finished or 0.0, t.id)))
     args: Sequence[Any] = ()
+    compares = view.has_loss
 
     def judge(news: Sequence[Trial]) -> bool:
-        nonlocal args
+        nonlocal args, compares
         for trial in news:
             if trial.state is TrialState.CANCELLED or not view.add(trial):
                 continue
-            # Hyperopt's no_progress_loss takes the first loss that it sees for the best one, and
-            # against NaN nothing is progress: it is asked from the first loss on.
-            if view._lowest is None:  # noqa: SLF001 - this module's
-                continue
-            stop, args = function(view, *args)
+            if view.has_loss and not compares:
+                # Hyperopt's no_progress_loss takes the first loss that it sees for the best one,
+                # and against the NaN of a failed trial nothing is progress: it starts anew.
+                args, compares = (), True
+            try:
+                stop, args = function(view, *args)
+            except AllTrialsFailed:
+                if view.has_loss:
+                    raise
+                continue  # it asks for the best trial, and there is none yet
             if stop:
                 logger.info("early_stop_fn stopped the run after trial %d", trial.id)
                 return True

@@ -88,7 +88,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         True, False, or a context manager called with ``initial`` and ``total``.
     early_stop_fn
         ``early_stop_fn(trials, *args) -> (stop, args)``, called after each trial that ended with
-        a result, from the first loss on, with those that have.
+        a result, with those that have; with the first loss `args` start anew.
     trials_save_file
         A file that the trials are pickled to while the run goes on, at once and whole; where it
         exists, and no trials are given or those given are empty, the run goes on from it. Only name

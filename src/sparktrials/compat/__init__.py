@@ -13,6 +13,7 @@ Programs that say ``import hyperopt`` themselves run unchanged after `install`, 
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.compat import (
@@ -112,6 +113,9 @@ __all__ = [
 #: The release of Hyperopt whose names these are.
 __version__ = "0.3.0"
 
+#: Modules that say why they are not there when they are imported.
+_ABSENT = ("atpe", "ipy", "main", "mongoexp", "sklearn")
+
 del _fmin_module  # hyperopt.fmin is the function
 
 
@@ -121,4 +125,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - pyspark is an extra
 
         return SparkTrials
     msg = f"module {__name__!r} has no attribute {name!r}"
+    if name in _ABSENT:
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ImportError as error:
+            msg = str(error)
     raise AttributeError(msg)

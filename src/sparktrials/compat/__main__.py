@@ -56,7 +56,7 @@ def _run(program: Path) -> None:
     are.
     """
     module = ModuleType("__main__")
-    module.__file__ = str(program)
+    module.__file__ = str(program.absolute())  # as Python has it, wherever the program goes
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     exec(compile(program.read_bytes(), str(program), "exec"), module.__dict__)  # noqa: S102 - the user's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.compat.base import miscs_to_idxs_vals
+from sparktrials.compat.vectorized import columns_of
 
 if TYPE_CHECKING:
     from sparktrials.compat.domain import Domain
@@ -21,8 +21,8 @@ def suggest_batch(
     seed: int,
     *args: Any,  # noqa: ANN401 - settings in Hyperopt's order
     **kwargs: Any,  # noqa: ANN401
-) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
-    """Return ``label -> ids`` and ``label -> values`` of `suggest`'s points.
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return ``label -> ids`` and ``label -> values``, arrays both, of `suggest`'s points.
 
     Settings are `avg_best_idx` and `shrink_coef`, as those of `suggest`.
     """
@@ -30,7 +30,7 @@ def suggest_batch(
 
     settings = {**dict(zip(("avg_best_idx", "shrink_coef"), args, strict=False)), **kwargs}
     documents = suggest(new_ids, domain, trials, seed, **settings)
-    return miscs_to_idxs_vals([d["misc"] for d in documents], keys=domain.params)
+    return columns_of(documents, domain.params)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - loaded when the algorithm is used

@@ -149,8 +149,9 @@ def miscs_update_idxs_vals(
         for given, value in zip(ids, vals[label], strict=True):
             tid = (idxs_map or {}).get(given, given)
             if tid in by_id:
-                by_id[tid]["idxs"][label] = [tid]
-                by_id[tid]["vals"][label] = [value]
+                misc = by_id[tid]
+                misc["idxs"][label] = [misc["tid"]]  # an int, also where `ids` is an array
+                misc["vals"][label] = [value]
             elif assert_all_vals_used:
                 msg = f"idxs[{label!r}] has the id {tid!r}, which no misc has"
                 raise InvalidArgument(msg)

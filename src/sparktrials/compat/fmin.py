@@ -151,6 +151,7 @@ class FMinIter:
         self.start_time = time.monotonic()
         self._seed = seed_of(rstate)
         self._stopped = False
+        self._compares = False
 
     # ------------------------------------------------------------------ evaluating
 
@@ -240,6 +241,8 @@ class FMinIter:
     def _judge(self, trials: Any, *_: object) -> tuple[bool, list[Any]]:  # noqa: ANN401
         """Ask the user's ``early_stop_fn``, whose arguments outlive one run."""
         if self.early_stop_fn is not None:
+            if trials.has_loss and not self._compares:  # as within one run, see api.early_stop
+                self.early_stop_args, self._compares = [], True
             self._stopped, self.early_stop_args = self.early_stop_fn(trials, *self.early_stop_args)
         return self._stopped, []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.compat.base import miscs_to_idxs_vals
+from sparktrials.compat.vectorized import columns_of
 from sparktrials.suggest.random import suggest
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def suggest_batch(
     domain: Domain,
     trials: Any,  # noqa: ANN401 - Trials
     seed: int,
-) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
-    """Return ``label -> ids`` and ``label -> values`` of points drawn from the prior."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return ``label -> ids`` and ``label -> values``, arrays both, drawn from the prior."""
     documents = suggest(new_ids, domain, trials, seed)
-    return miscs_to_idxs_vals([d["misc"] for d in documents], keys=domain.params)
+    return columns_of(documents, domain.params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from sparktrials.compat.pyll.base import Apply, Literal, scope
 if TYPE_CHECKING:
     from sparktrials.space import Space
 
-__all__ = ["Vectorized"]
+__all__ = ["Vectorized", "columns_of"]
 
 
 class Vectorized:
@@ -63,21 +63,36 @@ class Vectorized:
         return dict(self._vals)
 
 
+def columns_of(
+    documents: Iterable[Mapping[str, Any]], labels: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return ``label -> array of ids`` and ``label -> array of values`` of trial documents."""
+    miscs = [document["misc"] for document in documents]
+    idxs: dict[str, Any] = {}
+    vals: dict[str, Any] = {}
+    for label in labels:
+        active = [misc for misc in miscs if len(misc["vals"][label])]
+        idxs[label] = np.array([misc["tid"] for misc in active], dtype=int)
+        vals[label] = np.array([misc["vals"][label][0] for misc in active])
+    return idxs, vals
+
+
 @scope.define_if_new
-def sparktrials_active_ids(new_ids: Sequence[int], terms: Any, *columns: Any) -> list[int]:  # noqa: ANN401
-    """Return the ids for which one of `terms` holds: ``[(decider, branch), ...]``.
+def sparktrials_active_ids(new_ids: Sequence[int], terms: Any, *columns: Any) -> Any:  # noqa: ANN401
+    """Return, as an array, the ids for which one of `terms` holds: ``[(decider, branch), ...]``.
 
     `columns` are ids and values of the deciders in turn.
     """
     ids = list(new_ids)
     if not terms:
-        return ids
+        return np.asarray(ids, dtype=int)
     values = [
         dict(zip(i, np.asarray(v).tolist(), strict=True))
         for i, v in zip(columns[::2], columns[1::2], strict=True)
     ]
-    return [
+    active = [
         tid
         for tid in ids
         if any(all(values[k].get(tid) == branch for k, branch in term) for term in terms)
     ]
+    return np.asarray(active, dtype=int)

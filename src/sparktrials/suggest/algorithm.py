@@ -48,14 +48,16 @@ class Algorithm:
 
         Raises
         ------
+        InvalidArgumentType
+            If a keyword is unknown.
         InvalidArgument
-            If a keyword is unknown or its value makes no sense.
+            If its value makes no sense.
         """
         known = [f.name for f in dataclasses.fields(self.settings)]
         for keyword in keywords:
             if keyword not in known:
                 msg = f"{self.name}.suggest has no setting {keyword!r}; it has {', '.join(known)}"
-                raise InvalidArgument(msg)
+                raise InvalidArgumentType(msg)
         return Configured(self, self.settings(**keywords))
 
     def __call__(

@@ -597,6 +597,38 @@ def test_hyperopts_no_progress_loss_survives_failures_even_of_the_first_trial(fi
     assert 12 <= len(trials.history) <= 17
 
 
+def five_failures(trials, n=0):
+    n = n + 1 if trials.statuses()[-1] == STATUS_FAIL else 0
+    return n >= 5, [n]
+
+
+def stop_without_loss(trials, *args):
+    return trials.best_trial["result"]["loss"] < 0, args
+
+
+@pytest.mark.parametrize(
+    ("early_stop_fn", "n"), [(five_failures, 5), (no_progress_loss(6), 6), (stop_without_loss, 20)]
+)
+def test_early_stop_is_asked_when_all_trials_fail(early_stop_fn, n):
+    trials = Trials()
+    with pytest.raises(AllTrialsFailed):
+        run(
+            lambda _: {"status": STATUS_FAIL},
+            trials=trials,
+            max_evals=20,
+            early_stop_fn=early_stop_fn,
+        )
+    assert len(trials) == n
+
+
+def test_where_there_is_a_loss_what_early_stop_raises_is_raised():
+    def stop(trials, *_):
+        raise AllTrialsFailed
+
+    with pytest.raises(AllTrialsFailed):
+        run(square, early_stop_fn=stop)
+
+
 @pytest.mark.parametrize("at", [1, 3])
 def test_an_error_in_early_stop_fn_ends_fmin_with_it(at):
     trials = Trials()

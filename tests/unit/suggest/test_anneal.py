@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from tests.property.strategies import histories, spaces, trials
 
 from sparktrials import hp, scope
-from sparktrials.errors import EmptySpace, InvalidArgument
+from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
 from sparktrials.space import compile_space
 from sparktrials.space.codec import Codec
 from sparktrials.study.history import History
@@ -64,12 +64,17 @@ def finished(space, points, losses):
         ({"avg_best_idx": True}, "avg_best_idx"),
         ({"shrink_coef": -0.1}, "shrink_coef must be a finite number >= 0, got -0.1"),
         ({"shrink_coef": None}, "shrink_coef"),
-        ({"gamma": 0.1}, r"anneal.suggest has no setting 'gamma'; it has avg_best_idx, shrink"),
     ],
 )
 def test_settings_are_checked(keywords, message):
     with pytest.raises(InvalidArgument, match=message):
         suggester_of(partial(anneal.suggest, **keywords))
+
+
+def test_an_unknown_setting_is_a_type_error_as_for_any_function():
+    message = r"anneal.suggest has no setting 'gamma'; it has avg_best_idx, shrink"
+    with pytest.raises(InvalidArgumentType, match=message):
+        suggester_of(partial(anneal.suggest, gamma=0.1))
 
 
 def test_needs_a_parameter():

@@ -76,7 +76,7 @@ def test_settings_are_checked_when_it_is_configured(p_suggest, error, message):
 def test_needs_its_keyword():
     with pytest.raises(InvalidArgument, match="p_suggest must be a list of pairs"):
         suggester_of(mix.suggest)
-    with pytest.raises(InvalidArgument, match="has no setting 'members'; it has p_suggest"):
+    with pytest.raises(InvalidArgumentType, match="has no setting 'members'; it has p_suggest"):
         mix.suggest.configured(members=[])
 
 
