@@ -57,7 +57,8 @@ class SparkTrials(Trials):
         and trials don't share tasks, however short they are.
     channel
         Whether executors that can reach this process ask it for trial after trial, over connections
-        of their own (docs/security.md). False pushes trials to them as Spark jobs.
+        of their own (docs/security.md). False pushes trials to them as Spark jobs. None means True,
+        but False where Spark is told to encrypt its connections: these are not encrypted.
     limit_threads
         Whether libraries with thread pools of their own (BLAS, OpenMP, numexpr) keep to the cpus of
         the trial's task. Variables that are set on the executors, such as ``OPENBLAS_NUM_THREADS``,
@@ -88,7 +89,7 @@ class SparkTrials(Trials):
         exp_key: str | None = None,
         trial_timeout: float | None = None,
         max_retries: int = 2,
-        channel: bool = True,
+        channel: bool | None = None,
         limit_threads: bool = True,
     ) -> None:
         self.user_specified_parallelism = _parallelism(parallelism)
@@ -96,7 +97,7 @@ class SparkTrials(Trials):
         self.loss_threshold = threshold("loss_threshold", loss_threshold)
         self.trial_timeout = positive_seconds("trial_timeout", trial_timeout)
         self.max_retries = _max_retries(max_retries)
-        self.channel = bool(channel)
+        self.channel = None if channel is None else bool(channel)
         self.limit_threads = bool(limit_threads)
         self.resource_profile = resource_profile
         self._spark = spark_session
@@ -167,10 +168,10 @@ class SparkTrials(Trials):
     def dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
         """Return where trials run; ``fmin`` closes it."""
         return SparkDispatcher(
-            ClassicBackend(self._context(), self.resource_profile),
+            ClassicBackend(self._context(), self.resource_profile, in_clear=self.channel is True),
             parallelism=self.user_specified_parallelism,
             packing=self.max_retries > 0,
-            channel=self.channel,
+            channel=self.channel is not False,
             limit_threads=self.limit_threads,
         )
 

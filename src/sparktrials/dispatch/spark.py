@@ -22,6 +22,7 @@ from sparktrials.dispatch.spark_lease import Lease
 from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_packs import Packs
 from sparktrials.dispatch.spark_study import SlotCount, SparkStudy
+from sparktrials.errors import ChannelError
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.events import Event as Arrived
@@ -42,6 +43,9 @@ _LINGER_S = 5.0
 _LINGER_HERE_S = 0.3
 #: Seconds between two looks at slots that idle and trials that are overdue.
 _LOOK_UP_S = 0.5
+
+#: Ports that are tried from a port of the user's choice on: several studies may run at once.
+_PORT_TRIES = 17
 
 _Item: TypeAlias = "JobEnd | Arrived"
 
@@ -147,12 +151,15 @@ class SparkDispatcher:
 
         bind, name, port = place
         try:
-            return ChannelServer(bind, advertised=name, port=port, deliver=self._inbox.put)
-        except OSError as error:
-            logger.warning(
-                "no channel to executors, so trials are pushed to them: cannot listen on %s "
-                "port %s: %s", bind, port or "(any)", error,
-            )  # fmt: skip
+            return ChannelServer(
+                bind,
+                advertised=name,
+                port=port,
+                port_tries=_PORT_TRIES,
+                deliver=self._inbox.put,
+            )
+        except ChannelError as error:
+            logger.warning("trials are pushed to executors by Spark: %s", error)
             return None
 
     def room(self) -> int:

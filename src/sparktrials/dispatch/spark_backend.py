@@ -53,7 +53,12 @@ class Backend(Protocol):
     def listens_on(self) -> tuple[str, str, int] | None:
         """Return where a channel may listen: address to bind, name for executors, port (0: any).
 
-        None where executors can never reach this process.
+        None where executors can never reach this process, or where it must not listen.
+
+        Raises
+        ------
+        InvalidArgument
+            If the user's choice of a port is none.
         """
 
     def ship(self, task: Task) -> Shipment:

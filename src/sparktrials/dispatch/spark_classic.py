@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 from sparktrials.dispatch.pickling import pickled
 from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
 from sparktrials.dispatch.spark_backend import Shipment
+from sparktrials.dispatch.spark_channel import place_to_listen
 from sparktrials.dispatch.spark_errors import JobFailure, judge
 from sparktrials.dispatch.spark_resources import profile_on
 from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
 from sparktrials.errors import SparkContextStopped
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_channel import Place
     from sparktrials.dispatch.worker import Pack
     from sparktrials.study.protocols import Task
 
-__all__ = ["CHANNEL_PORT", "ClassicBackend"]
+__all__ = ["ClassicBackend"]
 
 logger = logging.getLogger("sparktrials.spark")
-
-#: Spark setting with the port that the channel listens on, for firewalls; 0 or none: any.
-CHANNEL_PORT = "spark.sparktrials.channel.port"
 
 
 class ClassicBackend:
@@ -37,6 +36,8 @@ class ClassicBackend:
         A running SparkContext.
     profile
         A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
+    in_clear
+        Whether a channel may be opened though Spark's own connections are encrypted.
 
     Raises
     ------
@@ -44,8 +45,15 @@ class ClassicBackend:
         If the profile is none, or none that this cluster can do.
     """
 
-    def __init__(self, context: Any, profile: Any | None = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        context: Any,  # noqa: ANN401
+        profile: Any | None = None,  # noqa: ANN401
+        *,
+        in_clear: bool = False,
+    ) -> None:
         self._context = context
+        self._in_clear = in_clear
         self._profile = profile_on(context, profile)
         self._declined = profile is not None and self._profile is None
         self._base: Any = None
@@ -63,12 +71,11 @@ class ClassicBackend:
         found: str = self._context.getConf().get("spark.dynamicAllocation.enabled", "false")
         return found.lower() == "true"
 
-    def listens_on(self) -> tuple[str, str, int]:
+    def listens_on(self) -> Place | None:
         """Return where Spark's own driver listens, and a port of the user's choice."""
+        local: bool = self._context._jsc.sc().isLocal()  # noqa: SLF001
         conf = self._context.getConf()
-        name: str = conf.get("spark.driver.host") or "127.0.0.1"
-        bind: str = conf.get("spark.driver.bindAddress") or name
-        return bind, name, int(conf.get(CHANNEL_PORT, "0"))
+        return place_to_listen(conf.get, local=local, in_clear=self._in_clear)
 
     def ship(self, task: Task) -> Shipment:
         """Broadcast a study; the broadcasts that its objective refers to go along with each job."""

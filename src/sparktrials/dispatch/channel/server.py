@@ -43,6 +43,8 @@ class ChannelServer:
         What tasks connect to (``spark.driver.host``); `host` by default.
     port
         0 for any free one.
+    port_tries
+        How many ports from there on may be tried where the first is taken.
     silence_s
         Seconds without a sign of life after which a peer is dropped. Clients send one six times as
         often, but not while C code keeps Python's lock, so be generous: a process that dies, or a
@@ -77,6 +79,7 @@ class ChannelServer:
         deliver: Callable[[Event], None],
         advertised: str | None = None,
         port: int = 0,
+        port_tries: int = 1,
         silence_s: float = 60.0,
         handshake_s: float = 5.0,
         max_unauthenticated: int = 256,
@@ -103,7 +106,7 @@ class ChannelServer:
             if value is not None and not value > 0:
                 msg = f"{name} must be positive, got {value!r}"
                 raise InvalidArgument(msg)
-        listener = listen(host, port)
+        listener = listen(host, port, port_tries)
         self._address = Address(
             (advertised or host).strip().strip("[]"),
             listener.getsockname()[1],

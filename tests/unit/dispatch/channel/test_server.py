@@ -480,6 +480,10 @@ def test_a_port_that_is_taken(server, inbox):
         ChannelError, match=f"cannot listen on '127.0.0.1', port {server.address.port}"
     ):
         ChannelServer("127.0.0.1", deliver=inbox, port=server.address.port)
+    with ChannelServer(
+        "127.0.0.1", deliver=inbox, port=server.address.port, port_tries=20
+    ) as other:
+        assert 0 < other.address.port - server.address.port < 20
     with pytest.raises(ChannelError, match="cannot listen on"):
         ChannelServer("192.0.2.1", deliver=inbox)  # of no machine
 
