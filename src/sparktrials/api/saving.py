@@ -103,12 +103,12 @@ class SaveFile:
         self._next = 0.0
 
     def _mode(self) -> int:
-        """Return the mode of the file, or what new files get."""
+        """Return the mode of the file, or what new files get: nobody else may write a pickle."""
         with suppress(OSError):
             return stat.S_IMODE(self.path.stat().st_mode)
         mask = os.umask(0o077)
         os.umask(mask)
-        return 0o666 & ~mask
+        return 0o644 & ~mask
 
     def exists(self) -> bool:
         """Whether there is something to go on from."""

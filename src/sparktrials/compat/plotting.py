@@ -7,7 +7,6 @@ take our trials and Hyperopt's.
 from __future__ import annotations
 
 import math
-import pickle
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparktrials.compat.arrays import array_of
 from sparktrials.errors import InvalidArgument
 from sparktrials.space import Space
 from sparktrials.space.distributions import Categorical, Integer
@@ -225,9 +225,9 @@ def main_plot_1D_attachment(  # noqa: N802, PLR0917 - Hyperopt's name and signat
 ) -> None:
     """Plot an attachment that holds one-dimensional data, a line for each trial that has it.
 
-    Attachments are unpickled, as in Hyperopt, and a pickle can run any code: plot those of trials
-    that you trust only. What is not one-dimensional is left out, with a warning. Fewer than ten
-    lines get a legend.
+    Attachments are unpickled, as in Hyperopt, but nothing that a pickle may name is run: arrays and
+    numbers only. What is not one-dimensional is left out, with a warning. Fewer than ten lines get
+    a legend.
 
     Parameters
     ----------
@@ -257,11 +257,12 @@ def main_plot_1D_attachment(  # noqa: N802, PLR0917 - Hyperopt's name and signat
         attachments = trials.trial_attachments(document)
         if attachment_name not in attachments:
             continue
-        data = np.squeeze(np.asanyarray(pickle.loads(attachments[attachment_name])))  # noqa: S301
+        what = f"the attachment {attachment_name!r} of trial {document['tid']}"
+        data = np.squeeze(array_of(attachments[attachment_name], what))
         if data.ndim != 1:
             warnings.warn(
-                f"the attachment {attachment_name!r} of trial {document['tid']} has the shape "
-                f"{data.shape} and is left out: only one-dimensional data is plotted",
+                f"{what} has the shape {data.shape} and is left out: only one-dimensional data is "
+                "plotted",
                 stacklevel=2,
             )
             continue

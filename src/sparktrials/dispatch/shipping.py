@@ -85,15 +85,25 @@ def make_task(
             # A mere folder of that name is a module, too, but has no version.
             return getattr(found, "__version__", None) == version
 
+        def is_whole(path: str) -> bool:
+            import hashlib  # noqa: PLC0415
+
+            try:
+                with open(path, "rb") as file:  # noqa: PTH123
+                    return hashlib.sha256(file.read()).hexdigest()[:32] == package_digest
+            except OSError:
+                return False
+
         def use_zip() -> None:
             import os  # noqa: PLC0415
             import tempfile  # noqa: PLC0415
 
             from pyspark import SparkFiles  # noqa: PLC0415
 
-            root = SparkFiles.getRootDirectory()
+            # Executors' is ".": an objective may go elsewhere.
+            root = os.path.abspath(SparkFiles.getRootDirectory())  # noqa: PTH100
             path = os.path.join(root, f"sparktrials-{package_digest}.zip")  # noqa: PTH118
-            if not os.path.exists(path):  # noqa: PTH110
+            if not is_whole(path):
                 handle, temporary = tempfile.mkstemp(dir=root)
                 with os.fdopen(handle, "wb") as file:
                     file.write(study.value["package"])

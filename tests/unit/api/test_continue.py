@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 
 import pytest
@@ -143,3 +144,18 @@ def test_a_lease_that_cannot_be_given_back_does_not_hide_what_ended_the_run(tria
     trials.store.release = failing
     with pytest.raises(ZeroDivisionError):
         run(trials, 3, lambda _: 1 / 0)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o000, 0o644), (0o077, 0o600)])
+def test_a_saved_pickle_is_nobody_elses_to_write(tmp_path, mask, mode):
+    """Loading it runs what is in it."""
+    path = tmp_path / "trials.pkl"
+    before = os.umask(mask)
+    try:
+        fmin(abs, hp.uniform("x", 0, 1), rand.suggest, 2, trials_save_file=path, verbose=False)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
+    path.chmod(0o664)  # on purpose
+    fmin(abs, hp.uniform("x", 0, 1), rand.suggest, 3, trials_save_file=path, verbose=False)
+    assert path.stat().st_mode & 0o777 == 0o664
