@@ -66,6 +66,7 @@ oldest: setup
 bench: setup setup-peers
 	scripts/with-spark local $(BIN)/python benchmarks/dispatch.py --peers .venv-peers/bin/python
 	$(BIN)/python benchmarks/suggest.py --peers .venv-peers/bin/python
+	$(BIN)/python benchmarks/channel.py
 	$(BIN)/python benchmarks/domains.py --peers .venv-peers/bin/python
 
 ## make soak     the long tests
