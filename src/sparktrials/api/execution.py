@@ -17,11 +17,13 @@ from sparktrials.api.messages import (
     warn_parallelism,
 )
 from sparktrials.api.signals import orderly_signals
+from sparktrials.observers import Observers, TransitionLog
 from sparktrials.progress import observing
 from sparktrials.study.loop import Limits, Loop
 from sparktrials.study.protocols import Task
 from sparktrials.study.runner import Runner
 from sparktrials.study.trial import TrialState
+from sparktrials.tracking.observer import tracked
 
 if TYPE_CHECKING:
     from sparktrials.api.options import FminOptions
@@ -82,7 +84,16 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
 def _run(options: FminOptions, work: Work, trials: Trials) -> None:
     # Documents that were inserted and not refreshed come on top, as in Hyperopt.
     on_top = len(work.given) + trials.unrefreshed()
-    with trials.running(work.space, options.seed) as (history, seed):
+    with (
+        trials.running(work.space, options.seed) as (history, seed),
+        tracked(
+            trials.tracking,
+            automatic=trials.tracks_active_run,
+            history=history,
+            key=trials.exp_key,
+            durable=trials.store.durable,
+        ) as trackers,
+    ):
         # One that was cancelled is still to be evaluated.
         new = list(work.given)
         kept = len(history) - history.count(TrialState.CANCELLED)
@@ -132,14 +143,15 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
                 verbose=options.verbose,
                 done=done,
                 total=limits.target,
-            ) as observer:
+                slots=lambda: dispatcher.slots,
+            ) as bar:
                 runner = Runner(
                     loop=loop,
                     suggester=work.suggester,
                     dispatcher=dispatcher,
                     store=trials.store,
                     key=trials.exp_key,
-                    observer=observer,
+                    observer=Observers(bar, TransitionLog(trials.exp_key), *trackers),
                     early_stop=_after(options, work.save, trials),
                     dumps=_dumps(),
                 )

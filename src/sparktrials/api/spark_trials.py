@@ -63,6 +63,9 @@ class SparkTrials(Trials):
         Whether libraries with thread pools of their own (BLAS, OpenMP, numexpr) keep to the cpus of
         the trial's task. Variables that are set on the executors, such as ``OPENBLAS_NUM_THREADS``,
         come first.
+    tracking
+        As in `Trials`; None logs to the run of MLflow's that is active where ``fmin`` is called,
+        if there is one, and False does not.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class SparkTrials(Trials):
 
     asynchronous = True
     catch_by_default = True
+    tracks_active_run = True
     #: Hyperopt's cap on `parallelism`; here there is none.
     MAX_CONCURRENT_JOBS_ALLOWED = sys.maxsize
 
@@ -91,6 +95,7 @@ class SparkTrials(Trials):
         max_retries: int = 2,
         channel: bool | None = None,
         limit_threads: bool = True,
+        tracking: str | bool | None = None,
     ) -> None:
         self.user_specified_parallelism = _parallelism(parallelism)
         self.timeout = positive_seconds("timeout", timeout)
@@ -101,7 +106,7 @@ class SparkTrials(Trials):
         self.limit_threads = bool(limit_threads)
         self.resource_profile = resource_profile
         self._spark = spark_session
-        super().__init__(store, exp_key)
+        super().__init__(store, exp_key, tracking=tracking)
         self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
         ClassicBackend(self._found, resource_profile)  # and so is what it cannot do
 

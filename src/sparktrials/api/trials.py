@@ -14,6 +14,7 @@ from sparktrials.api.shelf import DocumentList
 from sparktrials.api.view import trial_id_of
 from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.errors import InvalidArgument, InvalidTrial
+from sparktrials.tracking.observer import checked_tracking
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Dispatcher, Store
@@ -36,13 +37,15 @@ class Trials(KeptTrials):
         The experiment's name within the store, ``"default"`` if None.
     refresh
         Whether to read what the store has at once.
+    tracking
+        ``"mlflow"`` logs each ``fmin`` as a run of MLflow, with a run beneath it for each trial.
 
     Raises
     ------
     StoreError
         If the store cannot be opened.
     InvalidArgument
-        If the URL or the key makes no sense.
+        If the URL, the key or `tracking` makes no sense.
     """
 
     #: Whether an objective may raise without ending the run, unless ``fmin`` is told.
@@ -52,6 +55,9 @@ class Trials(KeptTrials):
     loss_threshold: float | None = None
     trial_timeout: float | None = None
     max_retries: int = 0
+    #: Whether an active run of MLflow's is logged to without being asked for.
+    tracks_active_run = False
+    tracking: object = None
     #: Why the last ``fmin`` ended early, or None.
     fmin_cancelled_reason: str | None = None
     #: Ids of the documents that were inserted and not refreshed since: ``max_evals`` leaves them
@@ -63,8 +69,11 @@ class Trials(KeptTrials):
         store: str | Store | None = None,
         exp_key: str | None = None,
         refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
+        *,
+        tracking: str | bool | None = None,
     ) -> None:
         self._unrefreshed = set()
+        self.tracking = checked_tracking(tracking)
         super().__init__(store, exp_key, refresh)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

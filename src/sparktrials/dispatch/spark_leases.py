@@ -238,8 +238,9 @@ class Leases:
         self._next += 1
         address = self._server.address
         pack = study.pack((), time_box_s=0.0, channel=address, lease=lease.number)
-        first = self._queue[0].id if self._queue else ""
-        description = f"{study.task.name}: trials from {first}"
+        # It cannot be changed once the job runs.
+        first = f" from {self._queue[0].id} on" if self._queue else ""
+        description = f"{study.task.name}: lease {lease.number + 1}, trials{first}"
         lease.job = Job(pack, description, lease)
         self._leases[lease.number] = lease
         study.jobs.submit(lease.job)

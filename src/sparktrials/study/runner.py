@@ -70,6 +70,9 @@ class SystemClock:
 class Observer(Protocol):
     """Shows people how a study goes."""
 
+    def changed(self, trials: Sequence[Trial]) -> None:
+        """Take note of trials' new states, which are recorded."""
+
     def update(self, history: History, running: int) -> None:
         """Take note of the present state."""
 
@@ -239,6 +242,7 @@ class Runner:
             self.history.put(trial)
             if trial.failure is not None and trial.failure.type != "StatusFail":
                 self._tell_failure(trial)
+        self.observer.changed(seen)
 
     def _materialize(self, change: Change) -> tuple[Trial, Trial, dict[str, bytes]]:
         """Return the trial as stored and as kept in memory, and its attachments."""

@@ -143,7 +143,7 @@ def test_slots_are_asked_for_as_there_are_trials():
     bench.submit(2)
     assert len(bench.jobs.started) == 2
     assert bench.leases.room() == 2
-    assert bench.jobs.started[0].description == "study: trials from 0"
+    assert bench.jobs.started[0].description == "study: lease 1, trials from 0 on"
 
 
 def test_a_trial_goes_to_the_slot_that_asks_first():
