@@ -16,6 +16,7 @@ import sys
 import textwrap
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,11 +127,29 @@ class StandaloneCluster:
     url: str
     web_url: str
     directory: Path
+    start_worker: Callable[[contextlib.ExitStack, str], subprocess.Popen]
 
     def state(self) -> dict:
         """Return what the master's web page knows: workers, active applications."""
         with urllib.request.urlopen(self.web_url + "/json/", timeout=5) as response:
             return json.load(response)
+
+    @contextlib.contextmanager
+    def another_worker(self):
+        """Run one more worker; yield the processes that it consists of."""
+        with contextlib.ExitStack() as stack:
+            process = self.start_worker(stack, "another")
+            _wait_for_workers(self, 3, timeout=120)
+            yield _processes_of_group(process.pid)
+        _wait_for_workers(self, 2, timeout=120)
+
+
+def _processes_of_group(group):
+    """Return the processes of a group that runs no executors yet."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "-g", str(group)], check=True, capture_output=True, text=True
+    )
+    return found.stdout.split()
 
 
 @pytest.fixture(scope="session")
@@ -157,25 +176,27 @@ def _standalone(directory, conf, cores):
     del environment["PYTHONPATH"]  # executors have what is installed, no more
     spark_class = environment["SPARK_HOME"] + "/bin/spark-class"
     port, web_port = _free_ports(2)
-    cluster = StandaloneCluster(
-        f"spark://127.0.0.1:{port}", f"http://127.0.0.1:{web_port}", directory
-    )
     master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1"]
     worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"]
     worker += ["--memory", "1g"]
 
+    url = f"spark://127.0.0.1:{port}"
+
+    def start(stack, name, *arguments):
+        log = stack.enter_context((directory / f"{name}.log").open("w"))
+        streams = {"stdout": log, "stderr": subprocess.STDOUT}
+        command = [spark_class, *arguments]
+        return stack.enter_context(_running(command, cwd=directory, env=environment, **streams))
+
+    def start_worker(stack, name, n=1):
+        work = ["--work-dir", str(directory / name)]
+        return start(stack, name, *worker, "--cores", str(n), *work, url)
+
+    cluster = StandaloneCluster(url, f"http://127.0.0.1:{web_port}", directory, start_worker)
     with contextlib.ExitStack() as stack:
-
-        def start(name, *arguments):
-            log = stack.enter_context((directory / f"{name}.log").open("w"))
-            streams = {"stdout": log, "stderr": subprocess.STDOUT}
-            command = [spark_class, *arguments]
-            stack.enter_context(_running(command, cwd=directory, env=environment, **streams))
-
-        start("master", *master, "--port", port, "--webui-port", web_port)
+        start(stack, "master", *master, "--port", port, "--webui-port", web_port)
         for i, n in enumerate(cores, 1):
-            work = ["--work-dir", str(directory / f"worker{i}")]
-            start(f"worker{i}", *worker, "--cores", str(n), *work, cluster.url)
+            start_worker(stack, f"worker{i}", n)
         _wait_for_workers(cluster, len(cores), timeout=120)
         yield cluster
 

@@ -50,6 +50,12 @@ class Backend(Protocol):
     def growing(self) -> bool:
         """Whether the cluster gets more slots when jobs wait for one."""
 
+    def waiting(self) -> int:
+        """Return how many tasks of this application wait for a slot, as far as is known.
+
+        Asked about once a second while leases are open.
+        """
+
     def listens_on(self) -> tuple[str, str, int] | None:
         """Return where a channel may listen: address to bind, name for executors, port (0: any).
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ClassicBackend"]
 
 logger = logging.getLogger("sparktrials.spark")
+#: Most stages that are asked, about once a second, whether they wait for slots.
+_STAGES_LOOKED_AT = 256
 
 
 class ClassicBackend:
@@ -70,6 +72,20 @@ class ClassicBackend:
         """Whether dynamic allocation is on."""
         found: str = self._context.getConf().get("spark.dynamicAllocation.enabled", "false")
         return found.lower() == "true"
+
+    def waiting(self) -> int:
+        """Ask Spark's status tracker; 0 where there is too much to look through."""
+        with contextlib.suppress(Exception):  # the context may be gone
+            tracker = self._context.statusTracker()
+            stages = tracker.getActiveStageIds()
+            if len(stages) <= _STAGES_LOOKED_AT:
+                found = [tracker.getStageInfo(stage) for stage in stages]
+                return sum(
+                    s.numTasks - s.numActiveTasks - s.numCompletedTasks - s.numFailedTasks
+                    for s in found
+                    if s is not None
+                )
+        return 0
 
     def listens_on(self) -> Place | None:
         """Return where Spark's own driver listens, and a port of the user's choice."""

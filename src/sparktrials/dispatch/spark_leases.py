@@ -1,8 +1,9 @@
 """Trials pulled by executors: each job is a lease of a slot, whose task asks for trial after trial.
 
 Nothing is queued ahead: a trial is suggested when a slot asks for one, with all that is known by
-then. A lease is bounded in time, and an idle one is given back, so that other jobs of the
-application and other users get their turn, and dynamic allocation can release machines.
+then. A lease is bounded in time, shortly where other jobs of the application wait for a slot, and
+an idle one is given back: so other jobs and other users get their turn, as Spark's scheduler has
+it, and dynamic allocation can release machines.
 
 Spark itself stays the judge of what became of a task: a connection that breaks says nothing by
 itself, the job's end does.
@@ -39,6 +40,10 @@ logger = logging.getLogger("sparktrials.spark")
 
 #: Seconds after which a lease takes no further trial: a trial in it is not cut short.
 LEASE_S = 30.0
+#: The same while other jobs of the application wait for a slot.
+CROWDED_LEASE_S = 1.0
+#: Seconds between two looks at whether any do.
+_CROWD_AGE_S = 1.0
 #: Seconds after which a lease without a trial is given back.
 IDLE_S = 1.0
 #: Trials go out in batches that take about this long, so that the exchange itself does not count:
@@ -94,6 +99,8 @@ class Leases:
         self._next = 0
         self._failures = 0
         self._closing = False
+        self._crowded = False
+        self._crowd_seen = -math.inf
 
     # ------------------------------------------------------------------ what is wanted
 
@@ -170,6 +177,10 @@ class Leases:
                 if lease.begun < late and not lease.overdue and lease.sent:
                     lease.overdue = True
                     self._study.jobs.cancel([lease.job])
+        if self._leases and now - self._crowd_seen > _CROWD_AGE_S:
+            self._crowd_seen = now
+            starting = sum(1 for lease in self._leases.values() if lease.since == math.inf)
+            self._crowded = self._study.backend.waiting() > starting
         events, self._cancelled = self._cancelled, []
         return events
 
@@ -286,7 +297,8 @@ class Leases:
     def _wait(self, lease: Lease) -> None:
         """Give a slot that asks its next trials, if there are any, and its lease is not over."""
         now = time.monotonic()
-        if self._closing or now - lease.since > LEASE_S:
+        length = CROWDED_LEASE_S if self._crowded else LEASE_S
+        if self._closing or now - lease.since > length:
             self._end(lease)
             return
         lease.idle_since = now

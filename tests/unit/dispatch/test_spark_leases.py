@@ -77,10 +77,15 @@ class Bench:
         self.n = slots
         self.server, self.jobs = Server(), Jobs()
         task = Task(objective=abs, space=SPACE, name="study", trial_timeout=trial_timeout)
-        study = SparkStudy(task, None, Shipment(), self.jobs, lambda: self.n, parallelism)
+        study = SparkStudy(task, self, Shipment(), self.jobs, lambda: self.n, parallelism)
         self.endings = Endings(None, lambda: self.n)
         self.leases = Leases(study, self.server, self.endings, packing=packing, growing=growing)
         self.submitted = 0
+        self.others = 0
+
+    def waiting(self):
+        """Return the tasks that wait for a slot: others' and those of leases that start."""
+        return self.others + sum(x.peer is None for x in self.leases._leases.values())
 
     def submit(self, n):
         trials = [
@@ -89,6 +94,10 @@ class Bench:
         ]
         self.submitted += n
         self.leases.submit(trials, ())
+
+    def look_up_crowd(self):
+        self.leases._crowd_seen = float("-inf")
+        self.leases.look_up()
 
     def connect(self, lease, peer=None):
         hello = {"lease": lease, "host": "h1", "pid": 1}
@@ -491,3 +500,26 @@ def test_trials_that_ask_are_told_to_stop():
     assert {"kind": "stop", "ids": [0]} in [h for p, h in bench.server.sent if p == 100]
     assert {"kind": "stop", "ids": [1]} in [h for p, h in bench.server.sent if p == 101]
     assert bench.leases.stop([0]) is False
+
+
+# --------------------------------------------------------------------- others
+
+
+def test_leases_are_short_where_others_wait(monkeypatch):
+    monkeypatch.setattr(spark_leases, "CROWDED_LEASE_S", -1.0)
+    bench = Bench(slots=2)
+    bench.submit(4)
+    bench.connect(0)
+    bench.look_up_crowd()
+    bench.finish(0, 0)
+    assert bench.got(0) == [[0], [1]]  # what starts is its own other lease
+    bench.others = 1
+    bench.look_up_crowd()
+    bench.finish(0, 1)
+    assert bench.got(0) == [[0], [1]]
+    assert bench.kinds(0)[-1] == "end"
+    bench.others = 0
+    bench.look_up_crowd()
+    bench.connect(1)
+    bench.finish(1, 2)
+    assert bench.got(1) == [[2], [3]]
