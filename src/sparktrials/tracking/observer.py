@@ -78,7 +78,8 @@ def tracked(
         The study: earlier trials of one in a durable store are logged, too, unless they are.
     """
     active = None
-    if tracking == "mlflow" or (tracking is None and automatic and "mlflow" in sys.modules):
+    imported = sys.modules.get("mlflow") is not None
+    if tracking == "mlflow" or (tracking is None and automatic and imported):
         active = active_run()
     if active is None and tracking != "mlflow":
         yield ()
