@@ -7,14 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from tests.property.strategies import histories, spaces, trials
+from tests.property.strategies import histories, sample, spaces, trials
 
+from sparktrials import hp
+from sparktrials.space import compile_space
 from sparktrials.space.codec import Codec
 from sparktrials.study.history import History
 from sparktrials.study.protocols import SuggestContext
 from sparktrials.study.trial import Trial, TrialState
-from sparktrials.suggest import parzen, tpe
+from sparktrials.suggest import crowding, parzen, proposal, tpe
 from sparktrials.suggest.grouping import groups_of
+from sparktrials.suggest.known import Known
+from sparktrials.suggest.tried import TriedKeys, number_of_points
 
 EAGER = tpe.suggest.configured(n_startup_jobs=1, n_EI_candidates=8)
 CONTINUOUS = ("uniform", "loguniform", "normal", "lognormal", "quniform", "randint", "qlognormal")
@@ -83,6 +87,81 @@ def test_a_batch_is_a_sequence_with_pending_trials(data):
         one = EAGER.suggest(space, history, 1, SuggestContext(seed=0, ids=[first + i]))[0]
         assert one == pytest.approx(point, rel=1e-6, abs=1e-300)
         history.put(Trial(id=first + i, state=TrialState.NEW, point=point))
+
+
+#: Choices and grids alone: points may repeat.
+GRIDS = ("quniform", "randint", "uniformint", "qloguniform")
+
+
+@settings(max_examples=60)
+@given(st.data(), st.integers(1, 5), st.integers(0, 6))
+def test_a_long_batch_is_a_sequence_too(data, chunk, window):
+    """With few points made together, few pending ones looked at, and few points left untried."""
+    grids = data.draw(st.booleans())
+    space = data.draw(spaces(depth=2, kinds=GRIDS) if grids else spaces(depth=2))
+    history = data.draw(histories(space, max_size=12))
+    first = history.next_id
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proposal, "_CHUNK", chunk)
+        patch.setattr(crowding, "MAX_PENDING", window + 1)
+        batch = suggest(space, history, n=10)
+        check(space, batch)
+        for i, point in enumerate(batch):
+            one = EAGER.suggest(space, history, 1, SuggestContext(seed=0, ids=[first + i]))[0]
+            assert one == pytest.approx(point, rel=1e-6, abs=1e-300)
+            history.put(Trial(id=first + i, state=TrialState.NEW, point=point))
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_batches_use_up_finite_spaces(data):
+    tree = {
+        f"c{i}": hp.choice(f"c{i}", list(range(data.draw(st.integers(1, 4)))))
+        for i in range(data.draw(st.integers(1, 3)))
+    }
+    tree["m"] = hp.choice("m", [0, hp.randint("r", data.draw(st.integers(1, 5)))])
+    space = compile_space(tree)
+    size = number_of_points(Codec.of(space))
+    found = sample(space, data.draw(st.integers(1, 10)), 0)
+    distinct = {tuple(sorted(p.items())): p for p in found}.values()
+    history = History(
+        space,
+        [Trial(id=i, state=TrialState.OK, point=p, loss=float(i)) for i, p in enumerate(distinct)],
+    )
+    n = size - len(history) + 3
+    points = [*(t.point for t in history), *suggest(space, history, n=n)]
+    keys = [tuple(sorted(p.items())) for p in points]
+    assert len(set(keys[:size])) == size
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_what_follows_a_history_is_what_it_would_be_if_it_were_made_now(data):
+    space = data.draw(spaces(depth=2))
+    found = data.draw(trials(space))
+    history = History(space)
+    known, tried = history.follow(Known), history.follow(TriedKeys)
+    for trial in found:
+        history.put(
+            dataclasses.replace(trial, state=TrialState.NEW, loss=None, failure=None, result={})
+        )
+    for trial in data.draw(st.permutations(found)):
+        if trial.state is TrialState.RUNNING or trial.state.terminal:
+            history.put(trial)
+    assert history.follow(Known) is known
+    new = Known(history)
+    assert known.n_finished == new.n_finished
+    assert tried.counts == TriedKeys(history).counts
+    for mine, board in zip(known.boards, new.boards, strict=True):
+        assert mine.ranking.at(range(len(mine.ranking))).tolist() == (
+            board.ranking.at(range(len(board.ranking))).tolist()
+        )
+        assert mine.ranking.n_failed == board.ranking.n_failed
+        assert list(mine.pending) == list(board.pending)
+        assert mine.latest(3) == list(mine.pending)[-3:]
+        for j in mine.group.switches:
+            np.testing.assert_array_equal(mine.taken[j], board.taken[j])
+            np.testing.assert_array_equal(mine.owed(j), board.owed(j))
 
 
 @settings(max_examples=40)

@@ -7,7 +7,7 @@ history depends on the set of trials only.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,18 +16,31 @@ from sparktrials.space.codec import Codec
 from sparktrials.study.trial import TERMINAL, Trial, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from sparktrials.space import Space
 
-__all__ = ["CODE", "History"]
+__all__ = ["CODE", "Follower", "History"]
 
 #: Codes of the states in `History.states`.
 CODE = {state: code for code, state in enumerate(TrialState)}
 _FIRST_CAPACITY = 64
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+class Follower(Protocol):
+    """What an algorithm keeps of a history, so that a new result costs it little.
+
+    It must come to the same whatever the order in which it was told.
+    """
+
+    def note(self, history: History, row: int, before: TrialState | None) -> None:
+        """Take up the trial in `row`, which was in the state `before`; None: it is new."""
+
+
+_F = TypeVar("_F", bound=Follower)
 
 
 class History:
@@ -53,6 +66,7 @@ class History:
         self._counts = dict.fromkeys(TrialState, 0)
         self._best: Trial | None = None
         self._next = 0
+        self._followers: dict[Callable[[History], Any], Follower] = {}
         self._allocate(_FIRST_CAPACITY)
         for trial in sorted(trials, key=lambda t: t.id):
             self.put(trial)
@@ -93,20 +107,22 @@ class History:
             msg = f"trial {trial.id} is ok, so its loss must be a finite number, got {loss!r}"
             raise InvalidTrial(msg)
         row = self._row.get(trial.id)
+        before = None
         if row is None:
             row = self._new_row(trial)
         else:
-            before = self._trials[row]
-            if before.state in TERMINAL:
-                msg = f"trial {trial.id} is {before.state.value} already and cannot change"
+            old = self._trials[row]
+            before = old.state
+            if before in TERMINAL:
+                msg = f"trial {trial.id} is {before.value} already and cannot change"
                 raise InvalidTrial(msg)
-            if trial.point is not before.point and trial.point != before.point:
+            if trial.point is not old.point and trial.point != old.point:
                 msg = (
-                    f"trial {trial.id} was suggested as {before.point!r}, and cannot become "
+                    f"trial {trial.id} was suggested as {old.point!r}, and cannot become "
                     f"{trial.point!r}"
                 )
                 raise InvalidTrial(msg)
-            self._counts[before.state] -= 1
+            self._counts[before] -= 1
             self._trials[row] = trial
         self._counts[state] += 1
         self._states[row] = CODE[state]
@@ -115,6 +131,16 @@ class History:
             best = self._best
             if best is None or best.loss is None or (loss, trial.id) < (best.loss, best.id):
                 self._best = trial
+        for follower in self._followers.values():
+            follower.note(self, row, before)
+
+    def follow(self, kind: Callable[[History], _F]) -> _F:
+        """Return the follower of a kind: made of what is there when it is first asked for."""
+        follower: Any = self._followers.get(kind)
+        if follower is None:
+            follower = self._followers[kind] = kind(self)
+        found: _F = follower
+        return found
 
     def _new_row(self, trial: Trial) -> int:
         row = len(self._trials)

@@ -41,6 +41,10 @@ STOP_GRACE_S = 0.7
 CANCEL_GRACE_S = 1.5
 #: Seconds after which the loop looks up even when nothing happens: slots may have appeared.
 _LOOK_UP_S = 1.0
+#: Points that an adaptive algorithm is asked for at once: what it is asked for next may know more,
+#: and thousands of free slots do not wait for the last point. One that is not knows all it ever
+#: will.
+_AT_ONCE = 64
 #: Prefix of the attachments that hold a result's values that are no plain data.
 OBJECT_PREFIX = "object:"
 
@@ -176,7 +180,8 @@ class Runner:
         if plan.given:
             changes += loop.admit(plan.given, self.clock.time(), given=True)
         if plan.ask:
-            points = self._suggest(plan.ask)
+            n = min(plan.ask, _AT_ONCE) if self.suggester.adaptive else plan.ask
+            points = self._suggest(n)
             loop.exhausted = not points
             more = 0 < len(points) < plan.ask
             changes += loop.admit(points, self.clock.time())

@@ -97,14 +97,14 @@ def propose(
     around = _Neighbourhoods(
         codec, history.X[counted & ~pending], history.losses[counted & ~pending], settings
     )
-    tried = None if continuous_always(codec) else Tried(codec, history.X[counted])
+    tried = None if continuous_always(codec) else Tried.of(history)
     rows = np.empty((n, len(codec)))
     for row, trial_id in zip(rows, context.ids[:n], strict=True):
         rng = context.rng(trial_id)
         row[:] = around.draw(rng)
         if tried is not None:
             row[:] = _untried(around, tried, row, rng)
-            tried.add(row)
+            tried.add(*tried.keys(row[None]))
     return list(codec.decode(rows))
 
 

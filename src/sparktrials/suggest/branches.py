@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["next_branch", "shares", "standings"]
+__all__ = ["next_branch", "shares"]
 
 #: Exponent of the rank in a branch's share: the second best of two gets a third.
 DECAY = 1.0
@@ -22,36 +22,22 @@ DECAY = 1.0
 PRIOR_TRIALS = 20.0
 
 
-def standings(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (n,) the rank of each loss as a part of n, from 0; 1 for NaN, that is failed ones."""
-    n = len(losses)
-    standing = np.empty(n)
-    standing[np.argsort(losses, kind="stable")] = np.arange(n) / max(n, 1)
-    standing[np.isnan(losses)] = 1.0
-    return standing
-
-
-def shares(
-    branch: NDArray[np.intp], standing: NDArray[np.float64], prior: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def shares(best: NDArray[np.float64], n: int, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (K,) the share of trials that each branch is owed, summing to 1.
 
     Parameters
     ----------
-    branch : (n,)
-        Of each finished trial in which the choice is active.
-    standing : (n,)
-        Its place among them from 0 (best) to 1 (failed ones included).
+    best : (K,)
+        What orders the branches by their best finished trials, lowest first; inf for untried ones.
+    n
+        Finished trials in which the choice is active.
     prior : (K,)
         Prior probabilities; a branch of probability 0 is never owed any.
     """
-    n, n_branches = len(branch), len(prior)
-    best = np.full(n_branches, np.inf)
-    np.minimum.at(best, branch, standing)
     tried = np.isfinite(best)
     # An untried branch is taken for an average one.
-    best[~tried] = np.median(best[tried]) if tried.any() else 0.0
-    rank = 1.0 + (best < best[:, None]).sum(axis=1)
+    best = np.where(tried, best, np.median(best[tried]) if tried.any() else 0.0)
+    rank = 1.0 + np.searchsorted(np.sort(best), best)
     owed = rank**-DECAY
     belief = prior ** (PRIOR_TRIALS / (PRIOR_TRIALS + n))
     owed = owed * belief

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sparktrials.suggest.grouping import Group
+    from sparktrials.suggest.known import Ranking
 
-__all__ = ["Model", "repulsion"]
+__all__ = ["Model"]
 
 #: Of more trials that are not good, the best half of this many count, and an even choice of the
 #: rest stands for all of the rest.
@@ -32,10 +33,6 @@ MAX_OTHERS = 500
 #: No bandwidth is below a hundredth of the range, nor below 1 / (2 + share * n) of it.
 FINEST = 100.0
 GOOD_FLOOR_SHARE = 0.2
-#: The part of its l/g that a candidate on top of a pending point loses.
-REPULSION = 0.5
-#: Squared distance, in bandwidths, between different options of a choice.
-MISMATCH = 8.0
 #: Distance over which pending points repel when no trial is good.
 UNKNOWN_REACH = 0.1
 
@@ -46,14 +43,14 @@ class Model:
 
     good: parzen.Mixture
     others: parzen.Mixture
-    bandwidths: NDArray[np.float64]  # (n_good, s + t)
+    reach: NDArray[np.float64]  # (s + t,) median bandwidth among the good trials
 
     @classmethod
     def of(
         cls,
         group: Group,
         X: NDArray[np.float64],
-        losses: NDArray[np.float64],
+        ranking: Ranking,
         *,
         good: Callable[[int], int],
         prior_weight: float,
@@ -62,67 +59,35 @@ class Model:
 
         Parameters
         ----------
-        X : (n, d)
-            Latent rows in which `group` is active.
-        losses : (n,)
-            NaN where a trial failed: such are never good.
+        X : (·, d)
+            Latent rows of the history.
+        ranking
+            Those of finished trials in which `group` is active; failed ones are never good.
         good
             How many of n trials are good ones.
         prior_weight
             Of the prior, where a trial has 1; among the good ones see `_exploring`.
         """
-        n = len(X)
-        order = np.argsort(losses, kind="stable")  # NaN, that is failed, last
-        n_good = min(good(n), n - int(np.isnan(losses).sum()))
-        picks, weights = _thinned(order[n_good:])
+        n = len(ranking)
+        n_good = min(good(n), n - ranking.n_failed)
+        picks, weights = _thinned(n_good, n)
         floor = 1 / min(FINEST, 2 + GOOD_FLOOR_SHARE * n)
         weight = prior_weight * _exploring(group, n_good)
-        best, h = _mixture(group, X[order[:n_good]], _rank_weights(n_good), floor, weight)
-        floor = 1 / min(FINEST, 2 + n - n_good)
-        rest, _ = _mixture(group, X[picks], weights, floor, prior_weight)
-        return cls(best, rest, h)
-
-    def score(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return (m,) logarithms of l/g."""
-        return parzen.log_density(self.good, S, C) - parzen.log_density(
-            self.others, S, C, np.float32
+        best, h = _mixture(
+            group, X[ranking.at(range(n_good))], _rank_weights(n_good), floor, weight
         )
+        floor = 1 / min(FINEST, 2 + n - n_good)
+        rest, _ = _mixture(group, X[ranking.at(picks)], weights, floor, prior_weight)
+        reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
+        return cls(best, rest, reach)
 
-    def positions(
-        self, axes: parzen.Axes, S: NDArray[np.float64], C: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Return what `repulsion` measures by: (m, ·) in bandwidths, and (m, ·) nominal codes."""
-        nominal = np.array([edges is None for edges in axes.edges], dtype=bool)
-        ordinal = np.concatenate([np.ones(len(axes.bounded), dtype=bool), ~nominal])
-        if not len(S):
-            return np.empty((0, int(ordinal.sum()))), C[:, nominal]
-        h = self.bandwidths
-        reach = np.median(h, axis=0) if len(h) else np.full(len(ordinal), UNKNOWN_REACH)
-        return (axes.ordinates(S, C) / reach)[:, ordinal], C[:, nominal]
-
-
-def repulsion(
-    candidates: tuple[NDArray[np.float64], NDArray[np.intp]],
-    pending: tuple[NDArray[np.float64], NDArray[np.intp]],
-) -> NDArray[np.float64]:
-    """Return (m,) what the logarithms of l/g lose by the nearness of p pending points.
-
-    The more points are pending, the less far each repels: in d dimensions, p of them share a room
-    by keeping distances of ``p ** (-1 / d)``.
-
-    Shapes: `Model.positions` of m candidates and of p pending points.
-
-    Source: local penalisation, Gonzalez et al., AISTATS 2016, with a kernel for the penaliser.
-    """
-    x, codes = candidates
-    far, other = pending
-    p, d = len(far), x.shape[1] + codes.shape[1]
-    squared = (x * x).sum(axis=1)[:, None] + (far * far).sum(axis=1) - 2 * (x @ far.T)
-    squared = np.maximum(squared, 0) * p ** (2 / d)
-    if codes.shape[1]:
-        squared += MISMATCH * (codes[:, None] != other).sum(axis=2)
-    loss: NDArray[np.float64] = np.log1p(-REPULSION * np.exp(-0.5 * squared)).sum(axis=1)
-    return loss
+    def score(
+        self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return (m,) logarithms of l/g; `per`: see `parzen.log_density`."""
+        return parzen.log_density(self.good, S, C, per=per) - parzen.log_density(
+            self.others, S, C, np.float32, per=per
+        )
 
 
 def _mixture(
@@ -155,11 +120,12 @@ def _rank_weights(n: int) -> NDArray[np.float64]:
     return weights * (n / weights.sum()) if n else weights
 
 
-def _thinned(order: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return at most `MAX_OTHERS` of the trials in `order`, and the weights that make up for it."""
-    if len(order) <= MAX_OTHERS:
-        return order, np.ones(len(order))
+def _thinned(first: int, n: int) -> tuple[list[int], NDArray[np.float64]]:
+    """Return up to `MAX_OTHERS` of the places `first` to `n`, and weights that make up for it."""
+    left = n - first
+    if left <= MAX_OTHERS:
+        return list(range(first, n)), np.ones(left)
     half = MAX_OTHERS // 2
-    rest = order[half:]
-    even = rest[np.linspace(0, len(rest) - 1, half).astype(np.intp)]
-    return np.append(order[:half], even), np.repeat([1.0, len(rest) / half], half)
+    even = np.linspace(0, left - half - 1, half).astype(np.intp) + first + half
+    weights = np.repeat([1.0, (left - half) / half], half)
+    return [*range(first, first + half), *even.tolist()], weights

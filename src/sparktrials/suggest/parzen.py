@@ -29,6 +29,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import DTypeLike, NDArray
 
 __all__ = [
@@ -193,7 +195,12 @@ def mixture_of(
 
 
 def log_density(
-    mix: Mixture, S: NDArray[np.float64], C: NDArray[np.intp], dtype: DTypeLike = np.float64
+    mix: Mixture,
+    S: NDArray[np.float64],
+    C: NDArray[np.intp],
+    dtype: DTypeLike = np.float64,
+    *,
+    per: int | None = None,
 ) -> NDArray[np.float64]:
     """Return (m,) log densities: with respect to scaled coordinates, and to counting of codes.
 
@@ -201,6 +208,9 @@ def log_density(
     ----------
     dtype
         Of the (m, n) intermediate: float32 is three times faster and good to about 1e-3.
+    per
+        So many points in a row get the same densities, bit by bit, in whatever company: matrix
+        products round differently in matrices of different sizes.
     """
     with np.errstate(divide="ignore"):
         prior: NDArray[np.float64] = _log_prior(mix.axes, S, C) + np.log(mix.weights[-1])
@@ -209,8 +219,7 @@ def log_density(
         return prior
     of_points, of_kernels = _features(mix, log_weights, S, C, dtype)
     kernels = np.empty(len(S))
-    for start in range(0, len(S), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in _blocks(len(S), per or len(S)):
         logs = of_points[block] @ of_kernels.T
         top = logs.max(axis=1)
         logs -= top[:, None]
@@ -218,6 +227,13 @@ def log_density(
         kernels[block] = np.log(logs.sum(axis=1)) + top
     both: NDArray[np.float64] = np.logaddexp(kernels, prior)
     return both
+
+
+def _blocks(m: int, per: int) -> Iterator[slice]:
+    """Return slices of up to `_BLOCK` points, none of which spans two of `per` points in a row."""
+    for first in range(0, m, per):
+        for start in range(first, min(first + per, m), _BLOCK):
+            yield slice(start, min(start + _BLOCK, first + per, m))
 
 
 def _log_prior(axes: Axes, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:

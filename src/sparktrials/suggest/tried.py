@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparktrials.study.history import CODE
+from sparktrials.study.trial import TrialState
 from sparktrials.suggest.grouping import grid_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from sparktrials.space.codec import Codec
+    from sparktrials.study.history import History
 
-__all__ = ["Tried", "continuous_always", "keys_of", "number_of_points", "variants_of"]
+__all__ = ["Tried", "TriedKeys", "continuous_always", "keys_of", "number_of_points", "variants_of"]
 
 #: Largest number of points that are enumerated in search of an untried one.
 MAX_ENUMERATED = 4096
@@ -57,6 +63,30 @@ def number_of_points(codec: Codec) -> int | None:
     return int(sum(math.prod(sizes[active[i]]) for i in first))
 
 
+class TriedKeys:
+    """How many finished and pending trials are at each point: follows a history.
+
+    Attributes
+    ----------
+    counts
+        By the point's key, see `keys_of`.
+    """
+
+    def __init__(self, history: History) -> None:
+        counted = history.states != CODE[TrialState.CANCELLED]
+        self.counts = Counter(keys_of(history.codec, history.X[counted]).tolist())
+
+    def note(self, history: History, row: int, before: TrialState | None) -> None:
+        """Count a new trial; forget one that was cancelled."""
+        cancelled = history.states[row] == CODE[TrialState.CANCELLED]
+        if (before is None) == bool(cancelled):
+            return
+        key = int(keys_of(history.codec, history.X[row : row + 1])[0])
+        self.counts[key] += -1 if cancelled else 1
+        if not self.counts[key]:
+            del self.counts[key]
+
+
 class Tried:
     """The set of tried points that could come up again, of latent rows.
 
@@ -64,19 +94,39 @@ class Tried:
     ----------
     codec
         What the rows mean.
-    rows
-        Latent rows (n, d), NaN where inactive, of finished and pending trials.
+    before
+        Keys of finished and pending trials.
     """
 
-    def __init__(self, codec: Codec, *rows: NDArray[np.float64]) -> None:
+    def __init__(self, codec: Codec, before: Mapping[int, int]) -> None:
         self._codec = codec
-        self._keys: set[int] = set()
-        for X in rows:
-            self._keys.update(keys_of(codec, X).tolist())
+        self._before = before
+        self._own: set[int] = set()
+        self._limit = number_of_points(codec) or math.inf
 
-    def add(self, row: NDArray[np.float64]) -> None:
-        """Count a latent row as tried."""
-        self._keys.update(keys_of(self._codec, row[None]).tolist())
+    @classmethod
+    def of(cls, history: History) -> Tried:
+        """Return what was tried in a history."""
+        return cls(history.codec, history.follow(TriedKeys).counts)
+
+    @property
+    def left(self) -> float:
+        """How many points of a finite space were not tried, infinite for others."""
+        return self._limit - len(self._before) - len(self._own)
+
+    def keys(self, X: NDArray[np.float64]) -> list[int]:
+        """Return the keys of latent rows, for `had` and `add`."""
+        keys: list[int] = keys_of(self._codec, X).tolist()
+        return keys
+
+    def had(self, key: int) -> bool:
+        """Return whether the point of a key was tried."""
+        return key in self._before or key in self._own
+
+    def add(self, key: int) -> None:
+        """Count the point of a key as tried."""
+        if key not in self._before:
+            self._own.add(key)
 
     def has(self, row: NDArray[np.float64]) -> bool:
         """Return whether a whole point was tried."""
@@ -87,10 +137,9 @@ class Tried:
 
         None is where nothing untried is left: then points are tried again.
         """
-        if len(self._keys) >= (number_of_points(self._codec) or math.inf):
+        if self.left <= 0:
             return np.zeros(len(X), dtype=bool)
-        keys = keys_of(self._codec, X).tolist()
-        return np.array([key in self._keys for key in keys], dtype=bool)
+        return np.array([self.had(key) for key in self.keys(X)], dtype=bool)
 
     def fresh(
         self, row: NDArray[np.float64], rng: np.random.Generator, n: int

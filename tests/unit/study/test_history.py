@@ -140,3 +140,26 @@ def test_arrays_are_read_only():
             array[0] = 0
     history.put(trial(1, OK, 2.0))  # the columns themselves are not
     assert history.losses.tolist() == [1.0, 2.0]
+
+
+class Following:
+    """Notes what it is told."""
+
+    def __init__(self, history):
+        self.told = [(row, None) for row in range(len(history))]
+
+    def note(self, history, row, before):
+        self.told.append((row, before))
+
+
+def test_followers_are_made_once_and_told_of_every_change():
+    history = History(SPACE, [trial(3)])
+    follower = history.follow(Following)
+    history.put(trial(5))
+    history.put(trial(3, OK, 1.0))
+    with pytest.raises(InvalidTrial):
+        history.put(trial(3, OK, 2.0))
+    with pytest.raises(InvalidTrial):
+        history.put(trial(4))
+    assert history.follow(Following) is follower
+    assert follower.told == [(0, None), (1, None), (0, NEW)]

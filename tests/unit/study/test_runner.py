@@ -271,3 +271,19 @@ def test_trials_are_told_to_stop_before_they_are_cancelled() -> None:
     h = harness(dispatcher=dispatcher, limits=Limits(timeout=5.0))
     h.runner.run()
     assert dispatcher.stopped
+
+
+@pytest.mark.parametrize(("adaptive", "asked"), [(True, [64, 64, 22]), (False, [150])])
+def test_thousands_of_free_slots_do_not_wait_for_the_last_point(adaptive, asked) -> None:
+    h = harness(limits=Limits(target=150))
+    h.dispatcher.slots = 1000
+    calls: list[tuple[int, int]] = []
+
+    def suggest(space, history, n, context):
+        calls.append((n, len(h.dispatcher.queue)))
+        return rand.suggest.configured().suggest(space, history, n, context)
+
+    h.runner.suggester = Suggesting(suggest, adaptive=adaptive)
+    h.runner.run()
+    assert [n for n, _ in calls] == asked
+    assert [there > 0 for _, there in calls] == [False, *[True] * (len(asked) - 1)]

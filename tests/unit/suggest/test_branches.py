@@ -3,25 +3,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparktrials.suggest.branches import next_branch, shares, standings
-
-
-def test_standings():
-    np.testing.assert_allclose(standings(np.array([3.0, np.nan, -1e308, 3.0])), [0.25, 1, 0, 0.5])
-    assert len(standings(np.empty(0))) == 0
+from sparktrials.suggest.branches import next_branch, shares
 
 
 def test_shares_fall_with_the_rank_of_the_best():
-    branch = np.array([0, 1, 1, 2])
-    owed = shares(branch, np.array([0.5, 0.75, 0.0, 0.25]), np.full(3, 1 / 3))
+    owed = shares(np.array([2.0, 0.0, 1.0]), 4, np.full(3, 1 / 3))
     np.testing.assert_allclose(owed, np.array([1 / 3, 1, 1 / 2]) / (11 / 6))
 
 
+def test_untried_branches_are_taken_for_average_ones():
+    owed = shares(np.array([0.0, np.inf, 1.0, 2.0]), 4, np.full(4, 1 / 4))
+    np.testing.assert_allclose(owed, np.array([1, 1 / 2, 1 / 2, 1 / 4]) / 2.25)
+
+
 def test_impossible_branches_are_owed_nothing():
-    owed = shares(np.array([0, 0]), np.array([0.0, 0.5]), np.array([0.5, 0.5, 0.0]))
+    owed = shares(np.array([0.0, np.inf, np.inf]), 2, np.array([0.5, 0.5, 0.0]))
     assert owed[2] == 0
     assert owed.sum() == pytest.approx(1)
-    np.testing.assert_allclose(shares(np.empty(0, int), np.empty(0), np.array([0.5, 0.5])), 0.5)
+    np.testing.assert_allclose(shares(np.full(2, np.inf), 0, np.array([0.5, 0.5])), 0.5)
 
 
 def test_the_furthest_behind_is_next():

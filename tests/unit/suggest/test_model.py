@@ -13,6 +13,7 @@ from sparktrials.study.protocols import SuggestContext
 from sparktrials.study.trial import Trial, TrialState
 from sparktrials.suggest import tpe
 from sparktrials.suggest.grouping import groups_of
+from sparktrials.suggest.known import Ranking
 from sparktrials.suggest.model import Model
 
 
@@ -26,7 +27,8 @@ def prior_share(tree, *, n_good=9, prior_weight=1.0):
     """Return the weight of the prior among the good trials, relative to that of all of them."""
     codec, group = group_of(tree)
     X = codec.from_unit(np.random.default_rng(0).random((60, len(codec))))
-    model = Model.of(group, X, np.arange(60.0), good=lambda _: n_good, prior_weight=prior_weight)
+    ranking = Ranking(np.arange(60), np.arange(60.0))
+    model = Model.of(group, X, ranking, good=lambda _: n_good, prior_weight=prior_weight)
     weights = model.good.weights
     return weights[-1] / weights[:-1].sum()
 

@@ -1,0 +1,196 @@
+"""What is known to TPE of a history, kept up to date: a new result costs little, however many.
+
+For each group of parameters that are active together, finished trials by rank, pending trials by
+id, and how often and how well each branch of its switches was taken. All depends on the set of
+trials alone, not on the order in which results came.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparktrials.study.history import CODE
+from sparktrials.study.trial import TrialState
+from sparktrials.suggest.branches import shares
+from sparktrials.suggest.grouping import groups_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from sparktrials.study.history import History
+    from sparktrials.suggest.grouping import Group
+
+__all__ = ["Board", "Known", "Ranking"]
+
+#: By state code, see `study.history.CODE`.
+_FINISHED = np.array([s in {TrialState.OK, TrialState.FAILED, TrialState.PRUNED} for s in CODE])
+_PENDING = np.array([s in {TrialState.NEW, TrialState.RUNNING} for s in CODE])
+
+
+class Ranking:
+    """Rows in the order of their losses, equal ones by number; failed ones, with NaN, are last.
+
+    Adding one takes a binary search, and a move of memory that is fast for millions.
+    """
+
+    def __init__(self, rows: NDArray[np.intp], losses: NDArray[np.float64]) -> None:
+        keys = np.where(np.isnan(losses), np.inf, losses)
+        order = np.lexsort((rows, keys))
+        self._rows: list[int] = rows[order].tolist()
+        self._losses: list[float] = keys[order].tolist()
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._rows)
+
+    @property
+    def n_failed(self) -> int:
+        """How many have no loss."""
+        return len(self._losses) - bisect_left(self._losses, math.inf)
+
+    def add(self, row: int, loss: float) -> None:
+        """Add a row."""
+        key = math.inf if math.isnan(loss) else loss
+        first = bisect_left(self._losses, key)
+        place = bisect_left(self._rows, row, first, bisect_right(self._losses, key, first))
+        self._rows.insert(place, row)
+        self._losses.insert(place, key)
+
+    def at(self, places: Iterable[int]) -> NDArray[np.intp]:
+        """Return the rows at some places, 0 being the best."""
+        rows = self._rows
+        return np.array([rows[place] for place in places], dtype=np.intp)
+
+
+class Board:
+    """What is known of one group of parameters, from the trials in which it is active.
+
+    Attributes
+    ----------
+    group
+        Which.
+    ranking
+        Finished trials.
+    pending
+        Rows of pending trials, in order: a dict for its fast deletion.
+    taken
+        Per switch the (K,) numbers of finished and pending trials by branch.
+    """
+
+    def __init__(
+        self, group: Group, history: History, finished: NDArray[np.intp], pending: NDArray[np.intp]
+    ) -> None:
+        self.group = group
+        losses = history.losses[finished]
+        self.ranking = Ranking(finished, losses)
+        self.pending: dict[int, None] = dict.fromkeys(pending.tolist())
+        self.taken: dict[int, NDArray[np.float64]] = {}
+        self._best: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        if not group.switches:
+            return
+        done, under_way = group.codes(history.X[finished]), group.codes(history.X[pending])
+        keys = np.where(np.isnan(losses), np.inf, losses)
+        order = np.lexsort((finished, keys))
+        for j in group.switches:
+            size = len(group.axes.prior[j])
+            counts = np.bincount(done[:, j], minlength=size)
+            counts += np.bincount(under_way[:, j], minlength=size)
+            self.taken[j] = counts.astype(np.float64)
+            codes, first = np.unique(done[order, j], return_index=True)
+            best = np.full(size, np.inf), np.full(size, np.inf)
+            best[0][codes], best[1][codes] = keys[order[first]], finished[order[first]]
+            self._best[j] = best
+
+    def add_pending(self, history: History, row: int) -> None:
+        """Take up a trial that was suggested."""
+        self.pending[row] = None
+        self._count(history, row, 1)
+
+    def drop_pending(self, history: History, row: int) -> None:
+        """Forget a trial that was cancelled."""
+        del self.pending[row]
+        self._count(history, row, -1)
+
+    def add_finished(self, history: History, row: int) -> None:
+        """Take up a trial that finished, and is not among the pending ones any more."""
+        loss = float(history.losses[row])
+        self.ranking.add(row, loss)
+        codes = self._count(history, row, 1)
+        key = math.inf if math.isnan(loss) else loss
+        for j, (losses, rows) in self._best.items():
+            code = codes[j]
+            losses[code], rows[code] = min((losses[code], rows[code]), (key, row))
+
+    def _count(self, history: History, row: int, by: int) -> list[int]:
+        if not self.taken:
+            return []
+        codes: list[int] = self.group.codes(history.X[row : row + 1])[0].tolist()
+        for j, counts in self.taken.items():
+            counts[codes[j]] += by
+        return codes
+
+    def owed(self, j: int) -> NDArray[np.float64]:
+        """Return (K,) the shares of trials that the branches of a switch are owed."""
+        losses, rows = self._best[j]
+        order = np.empty(len(rows))
+        order[np.lexsort((rows, losses))] = np.arange(len(rows))
+        # Branches in which all trials failed are all alike, whatever the number of the trial.
+        order[np.isinf(losses)] = len(rows)
+        order[np.isinf(rows)] = np.inf
+        return shares(order, len(self.ranking), self.group.axes.prior[j])
+
+    def latest(self, limit: int) -> list[int]:
+        """Return the rows of up to `limit` pending trials, the latest ones, in order."""
+        rows = list(islice(reversed(self.pending), limit))
+        rows.reverse()
+        return rows
+
+
+class Known:
+    """All groups of a space, and what is known of each: follows a history.
+
+    Attributes
+    ----------
+    boards
+        In the order of `groups_of`.
+    n_finished
+        How many trials have finished, failed ones included.
+    """
+
+    def __init__(self, history: History) -> None:
+        states = history.states
+        finished = np.flatnonzero(_FINISHED[states])
+        pending = np.flatnonzero(_PENDING[states])
+        self.n_finished = len(finished)
+        self.boards: list[Board] = []
+        for group in groups_of(history.codec):
+            on = finished, pending
+            if group.condition:
+                column = history.X[:, group.key]
+                on = finished[~np.isnan(column[finished])], pending[~np.isnan(column[pending])]
+            self.boards.append(Board(group, history, *on))
+
+    def note(self, history: History, row: int, before: TrialState | None) -> None:
+        """Take up a trial's new state."""
+        code = history.states[row]
+        finished, pending = bool(_FINISHED[code]), bool(_PENDING[code])
+        if before is not None and pending:
+            return
+        self.n_finished += finished
+        x = history.X[row]
+        for board in self.boards:
+            if board.group.condition and np.isnan(x[board.group.key]):
+                continue
+            if before is not None:
+                board.drop_pending(history, row)
+            if finished:
+                board.add_finished(history, row)
+            elif pending:
+                board.add_pending(history, row)
