@@ -18,7 +18,8 @@ setup:
 	@scripts/venv .venv -e '.[all]' --group dev
 
 setup-peers:
-	@scripts/venv .venv-peers hyperopt==0.3.0 optuna 'pyspark>=4,<5' 'setuptools<81'
+	@scripts/venv .venv-peers hyperopt==0.3.0 optuna 'pyspark>=4,<5' 'setuptools<81' \
+		mlflow joblibspark 'pandas<3' pyarrow
 
 setup-packages:
 	@scripts/packages

@@ -32,10 +32,9 @@ from sparktrials.space import compile_space  # noqa: E402
 from sparktrials.suggest import crowding, tpe  # noqa: E402
 
 FUNCTIONS = (1, 3, 8, 10, 15, 17, 21, 24)
-DIMENSIONS = (5, 10)
 
 
-def problems(instances: list[int]) -> list[tuple[str, Any, float, int]]:
+def problems(dimensions: list[int], instances: list[int]) -> list[tuple[str, Any, float, int]]:
     """Return (name, function, its optimum, dimension) of each problem."""
     import cocoex
 
@@ -44,7 +43,7 @@ def problems(instances: list[int]) -> list[tuple[str, Any, float, int]]:
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # where cocoex writes
-        for d in DIMENSIONS:
+        for d in dimensions:
             for f in FUNCTIONS:
                 for instance in instances:
                     problem = suite.get_problem_by_function_dimension_instance(f, d, instance)
@@ -60,13 +59,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1024)
     parser.add_argument("--trials", type=int, default=3072)
     parser.add_argument("--limits", type=int, nargs="+", default=[0, 500, 5000])
+    parser.add_argument("--dimensions", type=int, nargs="+", default=[5, 10])
     parser.add_argument("--instances", type=int, nargs="+", default=[1])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--durations", default="lognormal:60:0.5")
     options = parser.parse_args()
     regrets: dict[int, list[float]] = {limit: [] for limit in options.limits}
     costs: dict[int, list[float]] = {limit: [] for limit in options.limits}
-    for name, problem, optimum, d in problems(options.instances):
+    for name, problem, optimum, d in problems(options.dimensions, options.instances):
         space = compile_space([hp.uniform(f"x{i}", -5, 5) for i in range(d)])
         for seed in range(options.seeds):
             for limit in options.limits:

@@ -359,8 +359,9 @@ class SimulatedDispatcher:
         wanted = set(ids)
         self._cancelled += self._workers.abandon(lambda trial: trial.id in wanted)
 
-    def stop(self, ids: Sequence[int]) -> None:
-        """Do nothing: simulated trials don't listen."""
+    def stop(self, ids: Sequence[int]) -> bool:  # noqa: ARG002
+        """Tell nobody: simulated trials do not listen."""
+        return False
 
     def close(self) -> None:
         """Do nothing."""
