@@ -1,68 +1,33 @@
-"""Rows of the SQLite tables: the statements on them, and what they hold.
-
-Nothing that is read is trusted.
-"""
+"""Rows of tables and entries of documents: what they hold, and that nothing read is trusted."""
 
 from __future__ import annotations
 
 import operator
-import sqlite3
 import zlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sparktrials.errors import InvalidTrial, StoreCorrupt
-from sparktrials.store.faults import SALVAGE
-from sparktrials.store.lease import Holder
 from sparktrials.store.records import decode_experiment, decode_trial, encode_trial
-from sparktrials.study.trial import TERMINAL
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Experiment
     from sparktrials.study.trial import Trial
 
-__all__ = [
-    "PUT_ATTACHMENT",
-    "PUT_TRIAL",
-    "READ_ALL",
-    "READ_CHANGES",
-    "experiment_from",
-    "holder_of",
-    "trial_from",
-    "trial_row",
-    "whole",
-]
-
-_TERMINAL = ", ".join(f"'{state.value}'" for state in sorted(TERMINAL))  # ours, no user's text
-_TOO_LATE = f"trial.state IN ({_TERMINAL}) OR trial.attempt >"
-#: experiment, id, attempt, state, position, crc, document
-PUT_TRIAL = f"""
-    INSERT INTO trial (experiment, id, attempt, state, position, crc, document)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (experiment, id) DO UPDATE SET
-        attempt = excluded.attempt, state = excluded.state, position = excluded.position,
-        crc = excluded.crc, document = excluded.document
-    WHERE NOT ({_TOO_LATE} excluded.attempt) AND trial.document <> excluded.document"""  # noqa: S608 - our own names
-#: experiment, trial, name, sha256, content, attempt; to come before its trial is written
-PUT_ATTACHMENT = f"""
-    INSERT INTO attachment (experiment, trial, name, sha256, content)
-    SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
-        SELECT 1 FROM trial WHERE experiment = ?1 AND id = ?2 AND ({_TOO_LATE} ?6))
-    ON CONFLICT (experiment, trial, name) DO UPDATE SET
-        sha256 = excluded.sha256, content = excluded.content
-    WHERE attachment.sha256 <> excluded.sha256"""  # noqa: S608 - our own names
-# The document as bytes: for its checksum, and because damaged text need not be UTF-8.
-_READ = """
-    SELECT id, position, crc, CAST(document AS BLOB) FROM trial
-    WHERE experiment = ? AND position > ? ORDER BY """
-#: experiment, position
-READ_ALL = _READ + "id"
-#: The same; the plus sends SQLite to the index of positions, which is right for a few changes.
-READ_CHANGES = _READ + "+id"
+__all__ = ["TrialRow", "experiment_from", "trial_from", "trial_row"]
 
 
-def trial_row(trial: Trial) -> tuple[int, int, str, int, str]:
-    """Return id, attempt, state, crc and document.
+class TrialRow(NamedTuple):
+    """A trial as it is written; attempt and state repeat what the document says, for guards."""
+
+    trial: int
+    attempt: int
+    state: str
+    crc: int
+    document: str
+
+
+def trial_row(trial: Trial) -> TrialRow:
+    """Return the row of a trial.
 
     Raises
     ------
@@ -71,11 +36,11 @@ def trial_row(trial: Trial) -> tuple[int, int, str, int, str]:
     """
     document = encode_trial(trial)
     number, attempt = operator.index(trial.id), operator.index(trial.attempt)
-    return number, attempt, trial.state.value, zlib.crc32(document.encode()), document
+    return TrialRow(number, attempt, trial.state.value, zlib.crc32(document.encode()), document)
 
 
-def trial_from(number: object, crc: object, text: object, where: str) -> Trial:
-    """Return the trial of a row; `where` it was found is for people.
+def trial_from(number: object, crc: object, text: object, where: str, salvage: str) -> Trial:
+    """Return the trial of a row; `where` it was found, and what helps, is for people.
 
     Raises
     ------
@@ -85,20 +50,22 @@ def trial_from(number: object, crc: object, text: object, where: str) -> Trial:
         If a newer version of sparktrials wrote it.
     """
     reason: object = "its checksum differs"
-    if type(text) is bytes and zlib.crc32(text) == crc:
+    # Bytes where damaged text need not be UTF-8.
+    data = text.encode(errors="surrogatepass") if type(text) is str else text
+    if type(data) is bytes and zlib.crc32(data) == crc:
         try:
-            trial = decode_trial(text.decode())
+            trial = decode_trial(text if type(text) is str else data.decode())
         except (InvalidTrial, UnicodeDecodeError) as error:
             reason = error
         else:
             if trial.id == number:
                 return trial
             reason = f"it says that it is trial {trial.id}"
-    msg = f"trial {number!r} of {where} is damaged ({reason}): {SALVAGE}"
+    msg = f"trial {number!r} of {where} is damaged ({reason}): {salvage}"
     raise StoreCorrupt(msg)
 
 
-def experiment_from(text: object, url: str) -> Experiment:
+def experiment_from(text: object, url: str, salvage: str) -> Experiment:
     """Return the experiment of a row.
 
     Raises
@@ -109,38 +76,5 @@ def experiment_from(text: object, url: str) -> Experiment:
     try:
         return decode_experiment(str(text))
     except InvalidTrial as error:
-        msg = f"an experiment in {url} is damaged ({error}): {SALVAGE}"
+        msg = f"an experiment in {url} is damaged ({error}): {salvage}"
         raise StoreCorrupt(msg) from error
-
-
-def whole(row: Sequence[object] | None, url: str) -> int:
-    """Return the number that a row starts with.
-
-    Raises
-    ------
-    StoreCorrupt
-        If there is none.
-    """
-    if not row or type(row[0]) is not int:
-        msg = f"{url} has a damaged position: {SALVAGE}"
-        raise StoreCorrupt(msg)
-    return row[0]
-
-
-def holder_of(db: sqlite3.Connection, number: int, url: str) -> Holder | None:
-    """Return who drives an experiment, or None.
-
-    Raises
-    ------
-    StoreCorrupt
-        If the row is damaged.
-    """
-    query = "SELECT host, namespace, pid, started, owner FROM lease WHERE experiment = ?"
-    row = db.execute(query, (number,)).fetchone()
-    if row is None:
-        return None
-    if [type(value) for value in row] != [str, str, int, str, str]:
-        msg = f"{url} has a damaged lease: {SALVAGE}"
-        raise StoreCorrupt(msg)
-    host, namespace, pid, started, owner = row
-    return Holder(host=host, namespace=namespace, pid=pid, started=started, owner=owner)

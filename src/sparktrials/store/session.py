@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import uuid
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,13 +18,11 @@ from typing import TypeVar
 from sparktrials.errors import StoreError, StoreUnavailable
 from sparktrials.store.faults import is_busy, translated
 from sparktrials.store.files import open_file
+from sparktrials.store.lease import Owner
 
 __all__ = ["Session"]
 
 _T = TypeVar("_T")
-#: The sessions of this process, for it alone can tell which of them are in use: a lease whose
-#: session was lost or closed on a full disk must not bind until the process ends.
-_LIVING: weakref.WeakSet[Session] = weakref.WeakSet()
 _TRIES = 3
 _WRITE = "BEGIN IMMEDIATE"
 
@@ -49,13 +46,12 @@ class Session:
     def __init__(self, path: Path, timeout_s: float) -> None:
         self.path = path
         self.timeout_s = timeout_s
-        self.owner = uuid.uuid4().hex
+        self.owner = Owner()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._inherited: tuple[sqlite3.Connection | None, ...] = ()
         self._closed = False
-        _LIVING.add(self)
         if hasattr(os, "register_at_fork"):
             this = weakref.ref(self)
             os.register_at_fork(
@@ -73,11 +69,6 @@ class Session:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
-
-    @staticmethod
-    def lives(owner: str) -> bool:
-        """Whether a session of that name is open in this process."""
-        return any(session.owner == owner and not session.closed for session in list(_LIVING))
 
     def read(self, work: Callable[[sqlite3.Connection], _T], *, make: bool = False) -> _T:
         """Return what `work` does with one state of the file; `make` it if it is missing.
@@ -155,6 +146,7 @@ class Session:
         with self._lock:
             self._disconnect()
             self._closed = True
+            self.owner.close()
 
     # ----------------------------------------------------------------------- forks
 
@@ -170,7 +162,7 @@ class Session:
         self._inherited = (*self._inherited, self._connection)
         self._connection = None
         self._lock = threading.RLock()
-        self.owner = uuid.uuid4().hex
+        self.owner = Owner()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

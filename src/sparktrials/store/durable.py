@@ -1,0 +1,357 @@
+"""What all stores that outlive the process have in common; each kind adds how it keeps things.
+
+A kind of store implements the methods that start with an underscore: each is atomic, durable when
+it returns, safe to repeat, and raises the package's exceptions. What callers hand in is checked
+here, and so is what comes back: nothing that a store holds is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from sparktrials.errors import StoreCorrupt, StoreError, StoreInUse
+from sparktrials.store import lease
+from sparktrials.store.records import encode_experiment
+from sparktrials.store.requests import attached, checked_key, named
+from sparktrials.store.rows import TrialRow, experiment_from, trial_from, trial_row
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from sparktrials.store.lease import Holder, Owner
+    from sparktrials.study.protocols import Experiment
+    from sparktrials.study.trial import Trial
+
+__all__ = ["Change", "DurableStore", "File"]
+
+
+class File(NamedTuple):
+    """An attachment as it is written, of one attempt at a trial."""
+
+    trial: int
+    attempt: int
+    name: str
+    sha256: bytes
+    content: bytes
+
+
+class Change(NamedTuple):
+    """A trial's last state as it is read: id, position, checksum and document."""
+
+    trial: object
+    position: object
+    crc: object
+    document: object
+
+
+class DurableStore(ABC):
+    """The calls of a `Store`, made of what a kind of store can do."""
+
+    durable: bool = True
+    #: What to do about damage, for people.
+    _salvage = "restore a copy"
+
+    def _start(self) -> None:
+        self._leases: dict[str, str] = {}  # key -> the owner's name when it was acquired
+        self._claims: set[str] = set()  # keys for which there may be a lease, come what may
+
+    # ----------------------------------------------------------------------- of each kind
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it is, for people: no secrets."""
+
+    @property
+    @abstractmethod
+    def _owner(self) -> Owner:
+        """The name of this object; another one in a forked process."""
+
+    @abstractmethod
+    def _documents(self) -> Iterable[object]:
+        """Return the documents of all experiments."""
+
+    @abstractmethod
+    def _document(self, key: str) -> object | None:
+        """Return that of one, or None."""
+
+    @abstractmethod
+    def _insert(self, key: str, document: str) -> object:
+        """Add an experiment unless it is there; return the document that is stored."""
+
+    @abstractmethod
+    def _change(self, key: str, change: Callable[[object], str | None]) -> object:
+        """Replace a document by what `change` makes of it, unless None; return the one stored."""
+
+    @abstractmethod
+    def _remove(self, key: str, judge: Callable[[Holder | None, float | None], None]) -> None:
+        """Remove an experiment, if it is there and `judge` lets its holder go."""
+
+    @abstractmethod
+    def _take(
+        self, key: str, here: Holder, judge: Callable[[Holder | None, float | None], None]
+    ) -> None:
+        """Make `here` the holder, if `judge` lets the present one go.
+
+        `judge` gets the holder and how long ago it was heard of, by the store's clock, if any.
+        """
+
+    @abstractmethod
+    def _free(self, key: str, owner: str) -> None:
+        """Let go of the lease, if `owner` is the holder."""
+
+    @abstractmethod
+    def _append(
+        self, key: str, rows: Sequence[TrialRow], files: Sequence[File], owner: str | None
+    ) -> None:
+        """Write rows and attachments; those that are late or there already change nothing.
+
+        Not if somebody else than `owner` is the holder (see `_refused`), unless that is None.
+        """
+
+    @abstractmethod
+    def _changes(self, key: str, since: int) -> Sequence[Change]:
+        """Return the trials that changed after a position, by id."""
+
+    @abstractmethod
+    def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
+        """Return the SHA-256 and the content of an attachment, or None."""
+
+    @abstractmethod
+    def _shut(self) -> None:
+        """Free everything; idempotent."""
+
+    @property
+    @abstractmethod
+    def _is_shut(self) -> bool:
+        """Whether `_shut` was called."""
+
+    # ----------------------------------------------------------------------- experiments
+
+    def experiments(self) -> list[Experiment]:
+        """Return all experiments, by key."""
+        found = (experiment_from(text, self.url, self._salvage) for text in self._documents())
+        return sorted(found, key=lambda e: e.key)
+
+    def experiment(self, key: str) -> Experiment | None:
+        """Return one, or None."""
+        text = self._document(checked_key(key))
+        return None if text is None else experiment_from(text, self.url, self._salvage)
+
+    def create(self, experiment: Experiment) -> Experiment:
+        """Add it unless its key is there; return the one that is stored.
+
+        Raises
+        ------
+        InvalidArgument, InvalidTrial
+            If its key or another field cannot be stored.
+        """
+        key, document = checked_key(experiment.key), encode_experiment(experiment)
+        return experiment_from(self._insert(key, document), self.url, self._salvage)
+
+    def bind(self, experiment: Experiment, *, replace: bool = False) -> Experiment:
+        """Give an experiment whose space is not known yet its space; return the one stored.
+
+        `replace`: also if it has one.
+
+        Raises
+        ------
+        InvalidTrial
+            If a field cannot be stored.
+        StoreError
+            If there is no such experiment.
+        """
+        key, document = checked_key(experiment.key), encode_experiment(experiment)
+
+        def change(text: object) -> str | None:
+            found = experiment_from(text, self.url, self._salvage)
+            return document if replace or not found.fingerprint else None
+
+        return experiment_from(self._change(key, change), self.url, self._salvage)
+
+    def delete(self, key: str) -> None:
+        """Remove an experiment with all its trials and attachments; nothing if it is not there.
+
+        Raises
+        ------
+        StoreInUse
+            If another driver holds it.
+        """
+        here = lease.Holder.here(self._owner.name)
+
+        def judge(holder: Holder | None, silence_s: float | None) -> None:
+            if holder is not None and holder.owner != here.owner:
+                self._refuse_living(key, holder, here, silence_s)
+
+        self._remove(checked_key(key), judge)
+        self._leases.pop(key, None)
+
+    # ----------------------------------------------------------------------- leases
+
+    def acquire(self, key: str) -> None:
+        """Become the experiment's one driver.
+
+        A driver whose process is gone is replaced, and refused from then on should it live after
+        all. For one on another machine, a file takes that for granted, and a server goes by how
+        long ago it was heard of.
+
+        Raises
+        ------
+        StoreInUse
+            If another driver that is alive holds it, in this process or another one.
+        StoreError
+            If there is no such experiment.
+        """
+        here = lease.Holder.here(self._owner.name)
+        replaced: list[tuple[Holder, float | None]] = []
+
+        def judge(holder: Holder | None, silence_s: float | None) -> None:
+            replaced.clear()
+            if holder is None:
+                return
+            # One of our own that nobody told us of: the acknowledgement was lost.
+            if holder.owner == here.owner and not self._drives(key):
+                return
+            self._refuse_living(key, holder, here, silence_s)
+            replaced.append((holder, silence_s))
+
+        checked_key(key)
+        self._claims.add(key)
+        self._take(key, here, judge)
+        self._leases[key] = here.owner
+        for holder, silence_s in replaced:
+            lease.log_replaced(key, self.url, holder, here, silence_s)
+
+    def release(self, key: str) -> None:
+        """Stop being the driver; idempotent."""
+        if key not in self._claims:
+            return
+        self._free(key, self._owner.name)
+        self._leases.pop(key, None)
+        self._claims.discard(key)
+
+    def _drives(self, key: str) -> bool:
+        return self._leases.get(key) == self._owner.name
+
+    def _refuse_living(
+        self, key: str, holder: Holder, here: Holder, silence_s: float | None
+    ) -> None:
+        if lease.stands(holder, here, silence_s):
+            raise StoreInUse(lease.refusal(key, self.url, holder, here, silence_s))
+
+    def _refused(self, key: str, holder: Holder | None) -> StoreInUse:
+        """Return the error for a driver that was replaced: it must not go on writing."""
+        return StoreInUse(
+            f"experiment {key!r} in {self.url} was taken over by {holder or 'nobody'}: "
+            "this driver must stop"
+        )
+
+    def _unknown(self, key: str) -> StoreError:
+        return StoreError(f"{self.url} has no experiment {key!r}")
+
+    # ----------------------------------------------------------------------- trials
+
+    def append(
+        self,
+        key: str,
+        trials: Sequence[Trial],
+        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+    ) -> None:
+        """Write the trials' present states, and attachments by trial id, in one transaction.
+
+        A state that is already there, or comes too late (the stored trial is terminal, or of a
+        later attempt), changes nothing, and neither do its attachments. The names of attachments
+        are added to their trial's.
+
+        Raises
+        ------
+        InvalidTrial
+            If a trial holds something that JSON cannot carry.
+        InvalidArgument, InvalidArgumentType
+            If the attachments are not bytes by name of trials that are given, too.
+        StoreError
+            If there is no such experiment.
+        StoreInUse
+            If another driver has taken the experiment over from this one.
+        """
+        contents = attached(trials, attachments)
+        rows = [trial_row(named(trial, contents)) for trial in trials]
+        files = [
+            File(row.trial, row.attempt, name, hashlib.sha256(content).digest(), content)
+            for row in rows
+            for name, content in contents.get(row.trial, {}).items()
+        ]
+        owner = self._owner.name if self._drives(key) else None
+        self._append(checked_key(key), rows, files, owner)
+
+    def read(self, key: str, since: int = 0) -> tuple[list[Trial], int]:
+        """Return the trials that changed after position `since`, by id, and the new position.
+
+        Raises
+        ------
+        StoreError
+            If there is no such experiment.
+        StoreCorrupt
+            If a trial is damaged; the message names it.
+        """
+        start = operator.index(since)
+        changes = self._changes(checked_key(key), start)
+        where = f"{key!r} in {self.url}"
+        trials = [trial_from(c.trial, c.crc, c.document, where, self._salvage) for c in changes]
+        return trials, max((self._whole(c.position) for c in changes), default=start)
+
+    def attachment(self, key: str, trial_id: int, name: str) -> bytes:
+        """Return one attachment; KeyError if there is none.
+
+        Raises
+        ------
+        StoreError
+            If there is no such experiment.
+        StoreCorrupt
+            If its checksum differs.
+        """
+        number = operator.index(trial_id)
+        found = self._content(checked_key(key), number, name)
+        if found is None:
+            msg = f"trial {number} of experiment {key!r} has no attachment {name!r}"
+            raise KeyError(msg)
+        digest, content = found
+        if type(content) is not bytes or hashlib.sha256(content).digest() != digest:
+            msg = (
+                f"the attachment {name!r} of trial {number} of {key!r} in {self.url} is damaged: "
+                f"{self._salvage}"
+            )
+            raise StoreCorrupt(msg)
+        return content
+
+    def _whole(self, value: object) -> int:
+        if type(value) is not int:
+            msg = f"{self.url} has a damaged position: {self._salvage}"
+            raise StoreCorrupt(msg)
+        return value
+
+    # ----------------------------------------------------------------------- the end
+
+    def close(self) -> None:
+        """Give back all leases and free everything; idempotent."""
+        if not self._is_shut:
+            for key in list(self._claims):
+                with suppress(StoreError):  # whoever comes next sees that nobody drives it
+                    self.release(key)
+        self._shut()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A notebook loses stores with every cell that is run again: their leases must not stay.
+        with suppress(Exception):
+            self.close()
