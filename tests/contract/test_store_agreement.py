@@ -1,18 +1,24 @@
-"""Any sequence of calls leaves SQLite with what memory has: late, repeated, reopened."""
+"""Any sequence of calls leaves a durable store with what memory has: late, repeated, reopened."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from dataclasses import replace
-from pathlib import Path
 
+import pytest
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from tests.contract.store_suite import experiment, trial
 
 from sparktrials.errors import StoreError
-from sparktrials.store import MemoryStore, SQLiteStore
+from sparktrials.store import MemoryStore, SQLiteStore, open_store
 from sparktrials.study.trial import TrialState
 
 keys = st.sampled_from(["a", "b"])
@@ -34,17 +40,23 @@ def outcome(call, *arguments):
 
 
 class Stores(RuleBasedStateMachine):
+    url = None
+
     @initialize()
     def start(self):
-        self.directory = Path(tempfile.mkdtemp())
-        self.path = self.directory / "history.db"
-        self.memory, self.sqlite = MemoryStore(), SQLiteStore(self.path)
+        self.directory = tempfile.mkdtemp()
+        self.memory, self.durable = MemoryStore(), self.opened()
+        for found in self.durable.experiments():
+            self.durable.delete(found.key)
         self.written = []
         self.seen = {}  # key -> what a reader of changes knows, and its two positions
 
+    def opened(self):
+        return open_store(self.url or f"sqlite:///{self.directory}/history.db")
+
     def both(self, method, *arguments):
         expected = outcome(getattr(self.memory, method), *arguments)
-        assert outcome(getattr(self.sqlite, method), *arguments) == expected
+        assert outcome(getattr(self.durable, method), *arguments) == expected
         return expected
 
     @rule(key=keys, seed=st.integers(0, 3))
@@ -73,16 +85,16 @@ class Stores(RuleBasedStateMachine):
             return
         known, position, other = self.seen.get(key, ({}, 0, 0))
         changed, position = self.memory.read(key, position)
-        other_changed, other = self.sqlite.read(key, other)
+        other_changed, other = self.durable.read(key, other)
         assert other_changed == changed
         known = {**known, **{t.id: t for t in changed}}
         self.seen[key] = known, position, other
-        assert sorted(known.values(), key=lambda t: t.id) == self.sqlite.read(key)[0]
+        assert sorted(known.values(), key=lambda t: t.id) == self.durable.read(key)[0]
 
     @rule()
     def reopen(self):
-        self.sqlite.close()
-        self.sqlite = SQLiteStore(self.path)
+        self.durable.close()
+        self.durable = self.opened()
 
     @rule(key=keys)
     def acquire_and_release(self, key):
@@ -95,13 +107,13 @@ class Stores(RuleBasedStateMachine):
         self.both("experiments")
         for key in ("a", "b"):
             trials = outcome(lambda key=key: self.memory.read(key)[0])
-            assert outcome(lambda key=key: self.sqlite.read(key)[0]) == trials
+            assert outcome(lambda key=key: self.durable.read(key)[0]) == trials
             for number in range(5):
                 self.both("attachment", key, number, "m")
 
     def teardown(self):
         if hasattr(self, "directory"):
-            self.sqlite.close()
+            self.durable.close()
             shutil.rmtree(self.directory)
 
 
@@ -109,6 +121,15 @@ TestStores = Stores.TestCase
 TestStores.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, derandomize=True
 )
+
+
+@pytest.mark.parametrize("server", ["postgres_server", "mariadb_server", "mongo_server"])
+def test_servers(server, request):
+    class OnServer(Stores):
+        url = request.getfixturevalue(server).fresh()
+
+    few = settings(max_examples=6, stateful_step_count=15, deadline=None, derandomize=True)
+    run_state_machine_as_test(OnServer, settings=few)
 
 
 def test_the_machine_can_tell_stores_apart(tmp_path):

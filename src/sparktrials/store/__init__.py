@@ -1,12 +1,12 @@
-"""Where trials are kept: in memory, or in an SQLite file that outlives the process."""
+"""Where trials are kept: in memory, in an SQLite file, or on a database server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sparktrials.errors import InvalidArgumentType
+from sparktrials.errors import InvalidArgumentType, StoreUnavailable
 from sparktrials.store.memory import MemoryStore
-from sparktrials.store.url import is_url, masked, parse_url
+from sparktrials.store.url import is_url, kind_of, masked, sqlite_path
 
 if TYPE_CHECKING:
     from sparktrials.store.sqlite import SQLiteStore
@@ -24,7 +24,10 @@ def open_store(store: str | Store) -> Store:
         ``memory:`` for a new one in memory, ``sqlite:///history.db`` for a file below the working
         directory, ``sqlite:////data/history.db`` for an absolute path, ``sqlite:///~/history.db``
         for one in the home directory. A file that is missing is made, with its directories, for
-        its owner only.
+        its owner only. ``postgresql://user:password@host:port/database`` and ``mysql://...`` for
+        MariaDB, too: tables are made in that database. ``mongodb://host:port/database``,
+        ``mongodb+srv://...``, or Hyperopt's ``mongo://host:port/database/jobs``: collections are
+        made there. All of these take their driver's options after a question mark.
 
     Raises
     ------
@@ -37,17 +40,34 @@ def open_store(store: str | Store) -> Store:
     StoreVersionError
         If a newer version of sparktrials wrote it.
     StoreUnavailable
-        If it cannot be opened: rights, a lock, a full disk.
+        If it cannot be opened: rights, a lock, a full disk, a server that does not answer, a
+        package that is not installed.
     """
     if isinstance(store, str):
-        path = parse_url(store)
-        if path is None:
-            return MemoryStore()
-        return _sqlite_store()(path)
+        return _opened(store)
     if all(callable(getattr(store, name, None)) for name in ("append", "read", "acquire")):
         return store
     msg = f"a store must be a URL, such as 'sqlite:///history.db', or a store, got {store!r}"
     raise InvalidArgumentType(msg)
+
+
+def _opened(url: str) -> Store:
+    kind = kind_of(url)
+    if kind == "memory":
+        return MemoryStore()
+    if kind == "sqlite":
+        return _sqlite_store()(sqlite_path(url))
+    try:
+        if kind == "sql":
+            from sparktrials.store.sql.store import SQLStore  # noqa: PLC0415 - an extra
+
+            return SQLStore(url)
+        from sparktrials.store.mongo.store import MongoStore  # noqa: PLC0415 - an extra
+
+        return MongoStore(url)
+    except ModuleNotFoundError as error:
+        msg = f"{masked(url)} needs packages ({error}): pip install 'sparktrials[{kind}]'"
+        raise StoreUnavailable(msg) from error
 
 
 def _sqlite_store() -> type[SQLiteStore]:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import quote, quote_plus, unquote
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["MEMORY", "is_url", "masked", "parse_url", "sqlite_path"]
+__all__ = ["MEMORY", "is_url", "kind_of", "masked", "scrubbed", "sqlite_path"]
 
 MEMORY = "memory:"
-_EXISTING = "memory: and sqlite:///history.db"
-_PLANNED = frozenset({"postgresql", "postgres", "mysql", "mariadb", "mongodb", "mongo"})
+_EXAMPLES = (
+    "memory:, sqlite:///history.db, postgresql://user@host/database, mysql://user@host/database "
+    "and mongodb://host/database"
+)
+#: Scheme, without what follows a plus -> kind of store.
+_KINDS: Mapping[str, str] = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "postgresql": "sql",
+    "postgres": "sql",
+    "mysql": "sql",
+    "mariadb": "sql",
+    "mongodb": "mongo",
+    "mongo": "mongo",
+}
 _REMEDIES: Mapping[str, str] = {
     "": "name a file: sqlite:///history.db, or sqlite:////data/history.db for an absolute path",
     ":memory:": f"use {MEMORY} to keep trials in memory",
@@ -21,41 +35,53 @@ _REMEDIES: Mapping[str, str] = {
 
 def masked(url: str) -> str:
     """Return a URL without user, password and options, to be shown."""
-    shown = re.sub(r"(?<=://)[^/]*@", "***@", url)
+    # A password may hold any character if its user forgot to quote it: up to the last @.
+    shown = re.sub(r"^([^/:]*:(?://(?!/)|(?!/))).*@", r"\1***@", url, flags=re.DOTALL)
     return re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
+
+
+def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
+    """Return a message of somebody else's without the secrets that it may quote."""
+    for secret in secrets:
+        if secret:
+            forms = {secret, unquote(secret), quote(secret, safe=""), quote_plus(secret)}
+            for form in sorted(forms, key=len, reverse=True):
+                text = text.replace(form, "***")
+    return text
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
 
 
 def is_url(text: str) -> bool:
     """Whether text is meant as a store's URL, rather than as the name of an experiment."""
-    kind = text.partition(":")[0].lower().partition("+")[0]
-    return "://" in text or (":" in text and kind in {"memory", "sqlite", *_PLANNED})
+    return "://" in text or (":" in text and _scheme(text).partition("+")[0] in _KINDS)
 
 
-def parse_url(url: str) -> Path | None:
-    """Return the file that a store's URL names, None for memory.
+def kind_of(url: str) -> str:
+    """Return ``memory``, ``sqlite``, ``sql`` or ``mongo``.
 
     Raises
     ------
     InvalidArgument
-        If it is no URL of a store that there is in this version.
+        If it is the URL of no kind of store.
     """
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme:
         msg = (
-            f"a store's URL starts with its kind, {_EXISTING}, got {masked(url)!r}; "
+            f"a store's URL starts with its kind, such as {_EXAMPLES}, got {masked(url)!r}; "
             f"for a file write sqlite:///{masked(url)}"
         )
         raise InvalidArgument(msg)
-    kind = scheme.lower().partition("+")[0]
-    if kind == "memory" and rest in {"", "//"}:
-        return None
-    if scheme.lower() == "sqlite":
-        return sqlite_path(url)
-    if kind in _PLANNED:
-        msg = f"{kind} stores are not available in this version: use {_EXISTING}"
+    name, plus, driver = scheme.lower().partition("+")
+    kind = _KINDS.get(name, "")
+    named = rest in {"", "//"} if kind == "memory" else kind == "sqlite" or rest.startswith("//")
+    drivers = {"sql": bool(driver), "mongo": name == "mongodb" and driver == "srv"}
+    if not kind or not named or (plus and not drivers.get(kind)):
+        msg = f"no kind of store has the URL {masked(url)!r}: there are {_EXAMPLES}"
         raise InvalidArgument(msg)
-    msg = f"no kind of store has the URL {masked(url)!r}: there are {_EXISTING}"
-    raise InvalidArgument(msg)
+    return kind
 
 
 def sqlite_path(url: str) -> Path:

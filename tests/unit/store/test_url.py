@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
-from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.errors import InvalidArgument, InvalidArgumentType, StoreUnavailable
 from sparktrials.store import MemoryStore, SQLiteStore, masked, open_store
-from sparktrials.store.url import parse_url
+from sparktrials.store.url import is_url, kind_of, scrubbed, sqlite_path
 
 
 @pytest.mark.parametrize("url", ["memory:", "memory://", "MEMORY:"])
 def test_memory(url):
-    assert parse_url(url) is None
+    assert kind_of(url) == "memory"
+    assert isinstance(open_store(url), MemoryStore)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,8 @@ def test_memory(url):
 def test_files(url, path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
-    assert parse_url(url) == tmp_path / path
+    assert kind_of(url) == "sqlite"
+    assert sqlite_path(url) == tmp_path / path
 
 
 @pytest.mark.parametrize(
@@ -44,31 +48,97 @@ def test_files(url, path, tmp_path, monkeypatch):
         ("sqlite:///history.db?timeout=3", "no options"),
         ("history.db", "sqlite:///history.db"),
         ("/data/history.db", "sqlite:////data/history.db"),
-        ("", "memory: and sqlite"),
-        ("memory:name", "memory: and sqlite"),
-        ("redis://h", "memory: and sqlite"),
-        ("postgresql://h/d", "postgresql stores are not available in this version"),
-        ("postgresql+psycopg://h/d", "not available in this version"),
-        ("mysql+pymysql://h/d", "mysql stores are not available in this version"),
-        ("mongodb://h", "mongodb stores are not available in this version"),
-        ("mongo://h", "mongo stores are not available in this version"),
+        ("", "memory:, sqlite"),
+        ("memory:name", "memory:, sqlite"),
+        ("redis://h", "memory:, sqlite"),
+        ("sqlite+pysqlite:///a.db", "memory:, sqlite"),
+        ("mongodb+x://h", "memory:, sqlite"),
+        ("postgresql+://h/d", "memory:, sqlite"),
+        ("postgresql:h/d", "memory:, sqlite"),
+        ("postgresql://h", "names no database"),
+        ("postgresql://h/", "names no database"),
+        ("mysql://h:port/d", "malformed"),
+        ("postgresql+nosuch://h/d", "no dialect and driver 'postgresql.nosuch'"),
+        ("postgresql+asyncpg://h/d", "psycopg and PyMySQL|no dialect and driver"),
+        ("mongo://h:1/db/trials", "mongo://host:port/database/jobs"),
+        ("mongodb://h/db/jobs", "names no database"),
+        ("mongodb://h/d$b", "names no database"),
+        ("mongodb://me:a/b@h/db", "%40"),
+        ("mongodb://h:port/db", "cannot be used"),
     ],
 )
 def test_refused(url, remedy):
-    with pytest.raises(InvalidArgument, match=remedy):
+    with pytest.raises((InvalidArgument, StoreUnavailable), match=remedy):
         open_store(url)
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "redis", "sqlite"])
-def test_secrets_are_not_shown(kind):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://me:s3cr3t@host/db?password=s3cr3t",
+        "sqlite://me:s3cr3t@host/db?password=s3cr3t",
+        "postgresql://me:s3cr3t@host?password=s3cr3t",
+        "postgresql://me:s3cr3t/@host:x/d",
+        "postgresql:me:s3cr3t@host/d",
+        "postgresql+nosuch://me:s3cr3t@host/db",
+        "mysql://me:s3cr3t@host:port/db",
+        "mongodb://me:s3cr3t/@host/db",
+        "mongodb://me:s3cr3t@host:port/db?authSource=s3cr3t",
+        "mongodb://me:s3cr3t:@host/d/b/c",
+        "me:s3cr3t@host/d",
+    ],
+)
+def test_secrets_are_not_shown(url):
     with pytest.raises(InvalidArgument) as caught:
-        open_store(f"{kind}://me:s3cr3t@host/db?password=s3cr3t")
-    assert "s3cr3t" not in str(caught.value)
+        open_store(url)
+    shown = "".join(traceback.format_exception(caught.value, limit=0))
+    assert "s3cr3t" not in shown.partition("InvalidArgument")[2]
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("postgres://h/d", "sql"),
+        ("PostgreSQL+psycopg2://h/d", "sql"),
+        ("mariadb://h/d", "sql"),
+        ("mysql+mysqldb://h/d", "sql"),
+        ("mongodb://h", "mongo"),
+        ("mongodb+srv://h/d", "mongo"),
+        ("mongo://h:1234/d/jobs", "mongo"),
+    ],
+)
+def test_kinds(url, kind):
+    assert is_url(url)
+    assert kind_of(url) == kind
+
+
+@pytest.mark.parametrize("name", ["experiment", "a:b", "postgresql", "10:30", "s3:x"])
+def test_names(name):
+    assert not is_url(name)
 
 
 def test_masked():
     assert masked("postgresql://me:a@b@host/d?x=1") == "postgresql://***@host/d?***"
+    assert masked("postgresql://me:a/b?c@host/d") == "postgresql://***@host/d"
     assert masked("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert masked("mongodb://me:a@h1,h2:3/d") == "mongodb://***@h1,h2:3/d"
+
+
+def test_scrubbed():
+    words = "login of me with p@ss and p%40ss failed"
+    assert scrubbed(words, [None, "", "p@ss"]) == "login of me with *** and *** failed"
+    assert scrubbed(words, ["p%40ss"]) == "login of me with *** and *** failed"
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", "pymongo"])
+def test_what_is_not_installed(monkeypatch, package):
+    url, extra = ("mysql://h/d", "sql") if package == "sqlalchemy" else ("mongodb://h/d", "mongo")
+    for name in [n for n in sys.modules if n.startswith(f"sparktrials.store.{extra}")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StoreUnavailable, match=rf"sparktrials\[{extra}\]"):
+        open_store(url)
 
 
 @pytest.mark.parametrize("store", [None, 1, Path("history.db"), object()])

@@ -1,0 +1,261 @@
+"""A connection to MongoDB, calls that are tried again, and what its complaints mean."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+import pymongo
+from bson.errors import BSONError
+from pymongo import ASCENDING, ReadPreference, WriteConcern, errors
+from pymongo.read_concern import ReadConcern
+
+from sparktrials.errors import InvalidArgument, StoreError
+from sparktrials.store.complaints import Fault
+from sparktrials.store.lease import Owner
+from sparktrials.store.patience import Patience
+from sparktrials.store.url import masked, scrubbed
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+__all__ = ["Client", "Document", "Place", "parsed"]
+
+_log = logging.getLogger("sparktrials.store")
+_T = TypeVar("_T")
+Document = dict[str, Any]
+
+_DATABASE = "sparktrials"
+#: What pymongo is told unless the URL says otherwise.
+_OPTIONS: dict[str, Any] = {
+    "serverselectiontimeoutms": 5_000,
+    "connecttimeoutms": 10_000,
+    "sockettimeoutms": 60_000,
+    "appname": "sparktrials",
+}
+#: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+_CODES = {
+    13: Fault.REFUSED,  # Unauthorized
+    18: Fault.REFUSED,  # AuthenticationFailed
+    8000: Fault.REFUSED,  # Atlas
+    24: Fault.LOCKED,  # LockTimeout
+    50: Fault.LOCKED,  # MaxTimeMSExpired
+    46: Fault.LOCKED,  # LockBusy
+    112: Fault.CONFLICT,  # WriteConflict
+    14031: Fault.FULL,  # OutOfDiskSpace
+    8: Fault.OTHER,
+}
+
+
+class Place:
+    """What a URL says: where the server is, with the secrets, and which database.
+
+    Parameters
+    ----------
+    address
+        For pymongo: without the path, with the options.
+    database
+        The name.
+    """
+
+    def __init__(self, address: str, database: str) -> None:
+        self.address = address
+        self.database = database
+
+    @property
+    def url(self) -> str:
+        """For people: no user, no password, no options."""
+        bare = self.address.partition("?")[0].rstrip("/")
+        scheme, _, rest = bare.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}/{self.database}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password, as it stands in the URL."""
+        login = self.address.partition("://")[2].rpartition("@")[0]
+        return tuple(filter(None, [login.partition(":")[2]]))
+
+    @property
+    def opener(self) -> tuple[str, str]:
+        """What opens it again, but for user and password."""
+        scheme, _, rest = self.address.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}", self.database
+
+
+def parsed(text: str) -> Place:
+    """Return what a URL says.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is malformed.
+    """
+    shown = masked(text)
+    scheme, _, rest = text.partition("://")
+    rest, mark, options = rest.partition("?")
+    hosts, _, path = rest.partition("/")
+    if "@" in path:
+        msg = (
+            f"the store's URL {shown!r} is malformed: characters like @ / : in user and password "
+            "are written %40 %2F %3A"
+        )
+        raise InvalidArgument(msg)
+    database, _, collection = unquote(path).partition("/")
+    if scheme.lower() == "mongo":  # Hyperopt's: the collection is named, and always this one
+        scheme = "mongodb"
+    elif collection:
+        collection = "?"
+    if collection not in {"", "jobs"} or re.search(r'[\\/. "$*<>:|?\0]', database):
+        msg = (
+            f"the store's URL {shown!r} names no database: mongodb://host:port/database, or "
+            "Hyperopt's mongo://host:port/database/jobs"
+        )
+        raise InvalidArgument(msg)
+    return Place(f"{scheme.lower()}://{hosts}/{mark}{options}", database or _DATABASE)
+
+
+class Client:
+    """Calls on one database, for the threads of a process, and for forks of it.
+
+    Parameters
+    ----------
+    place
+        Where.
+    timeout_s
+        How long a call is tried again in all.
+
+    Attributes
+    ----------
+    owner
+        Names this object in this process; in a forked one it has another name.
+    """
+
+    def __init__(self, place: Place, timeout_s: float) -> None:
+        self.place = place
+        self.timeout_s = timeout_s
+        self.owner = Owner()
+        self.closed = False
+        self._pid = os.getpid()
+        self._client: pymongo.MongoClient[Document] | None = None
+        self._database: Database[Document] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people."""
+        return self.place.url
+
+    def call(self, work: Callable[[Database[Document]], _T], timeout_s: float | None = None) -> _T:
+        """Return what `work`, which can be done twice, does with the database.
+
+        Raises
+        ------
+        StoreError
+            What is made of MongoDB's errors; duplicate keys are passed on.
+        """
+        patience = Patience(self.timeout_s if timeout_s is None else timeout_s)
+        while True:
+            try:
+                return work(self._connected())
+            except errors.DuplicateKeyError:
+                raise
+            except (errors.PyMongoError, BSONError) as error:
+                fault = _fault_of(error)
+                text = " ".join(scrubbed(str(error), self.place.secrets).split())
+                made = fault.error(self.url, text.partition(", full error:")[0])
+                if not (fault.passes and patience.wait()):
+                    raise made from None  # pymongo's own words may have the secrets, too
+                _log.warning("%s; trying again for %.0f s", made, patience.left_s())
+
+    def find(
+        self,
+        collection: str,
+        query: Document,
+        projection: Document | None = None,
+        order: int = ASCENDING,
+        limit: int = 0,
+    ) -> list[Document]:
+        """Return the documents that fit a query, by id."""
+
+        def work(db: Database[Document]) -> list[Document]:
+            found = db[collection].find(query, projection).sort("_id", order)
+            return [*(found.limit(limit) if limit else found)]
+
+        return self.call(work)
+
+    def find_one(self, collection: str, identity: str) -> Document | None:
+        """Return the document with an id, or None."""
+        return self.call(lambda db: db[collection].find_one({"_id": identity}))
+
+    def insert(self, collection: str, document: Document) -> bool:
+        """Insert a document; False if its id is taken."""
+        try:
+            self.call(lambda db: db[collection].insert_one(dict(document)))
+        except errors.DuplicateKeyError:
+            return False
+        return True
+
+    def update(self, collection: str, query: Document, change: Document) -> bool:
+        """Change the document that fits a query; False if there is none."""
+        done = self.call(lambda db: db[collection].update_one(query, change))
+        return bool(done.matched_count)
+
+    def delete(self, collection: str, query: Document) -> None:
+        """Remove the documents that fit a query."""
+        self.call(lambda db: db[collection].delete_many(query))
+
+    def _connected(self) -> Database[Document]:
+        if self.closed:
+            msg = f"{self.url} is closed: open it again with open_store"
+            raise StoreError(msg)
+        if self._pid != os.getpid():  # the connections are the parent's
+            self._client, self._database = None, None
+            self.owner, self._pid = Owner(), os.getpid()
+        if self._database is None:
+            self._database = self._opened()
+        return self._database
+
+    def _opened(self) -> Database[Document]:
+        given = self.place.address.partition("?")[2].lower()
+        options = {name: v for name, v in _OPTIONS.items() if f"{name}=" not in given}
+        try:
+            client: pymongo.MongoClient[Document]
+            client = pymongo.MongoClient(self.place.address, **options)
+        except (errors.ConfigurationError, errors.InvalidURI, ValueError, TypeError) as error:
+            text = scrubbed(str(error), self.place.secrets)
+            msg = f"the store's URL {self.url!r} cannot be used: {text}"
+            raise InvalidArgument(msg) from None
+        hello = client.admin.command("hello")
+        replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
+        self._client = client
+        # Acknowledged is on disk, on most machines where there are several.
+        return client.get_database(
+            self.place.database,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern(w="majority" if replicated else 1, j=True),
+            read_concern=ReadConcern("majority") if replicated else ReadConcern("local"),
+        )
+
+    def close(self) -> None:
+        """Close all connections; idempotent."""
+        client, self._client = self._client, None
+        self.closed = True
+        self.owner.close()
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
+
+def _fault_of(error: Exception) -> Fault:
+    if isinstance(error, errors.DocumentTooLarge):
+        return Fault.TOO_BIG
+    code = error.code if isinstance(error, errors.OperationFailure) else None
+    if code is not None and code in _CODES:
+        return _CODES[code]
+    if isinstance(error, (errors.ConnectionFailure, errors.WTimeoutError)):
+        return Fault.DOWN
+    if isinstance(error, errors.OperationFailure) and error.has_error_label("RetryableWriteError"):
+        return Fault.DOWN
+    return Fault.OTHER

@@ -1,0 +1,378 @@
+"""Experiments in MongoDB: a document for each, and its journal.
+
+Users' texts are values only, never names of fields, and found by their SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pymongo import errors
+
+from sparktrials.errors import StoreCorrupt, StoreVersionError
+from sparktrials.store.durable import Change, DurableStore, File
+from sparktrials.store.heartbeat import Heartbeat
+from sparktrials.store.mongo.client import Client, Document, Place, parsed
+from sparktrials.store.mongo.journal import Journal, make_index
+from sparktrials.store.precedence import Head, winners
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from sparktrials.store.lease import Holder, Owner
+    from sparktrials.store.rows import TrialRow
+
+__all__ = ["MongoStore"]
+
+#: Version of the collections; that of the documents is another.
+VERSION = 1
+_STORE, _EXPERIMENTS, _SIGNS = "sparktrials_store", "sparktrials_experiments", "sparktrials_signs"
+#: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
+_OPENING_S = 10.0
+_TRIES = 3
+
+
+class MongoStore(DurableStore):
+    """A store in a MongoDB database; safe for threads, processes and forks.
+
+    Parameters
+    ----------
+    url
+        ``mongodb://host:port/database``, ``mongodb+srv://...``, or Hyperopt's
+        ``mongo://host:port/database/jobs``. Collections named ``sparktrials_...`` are made there.
+    timeout_s
+        How long to try again while the server is away.
+
+    Raises
+    ------
+    InvalidArgument
+        If the URL is malformed.
+    StoreUnavailable
+        If the server cannot be reached, or lets nobody in.
+    StoreVersionError
+        If a newer version of sparktrials made the collections.
+
+    Notes
+    -----
+    No transactions are needed: each call comes down to one document, which any server, one that
+    stands alone included, writes as a whole. Writes are acknowledged when they are on disk, on
+    most machines of a replica set. A pickled store keeps neither user nor password.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
+        self._restore(Client(parsed(url), timeout_s))
+        self._client.call(self._prepare, min(timeout_s, _OPENING_S))
+
+    def _restore(self, client: Client) -> None:
+        self._client = client
+        self._lock = threading.RLock()
+        self._journals: dict[str, tuple[str, Journal]] = {}  # key -> owner's name, journal
+        self._heartbeat = Heartbeat(self, MongoStore._hear)
+        self._start()
+
+    def _prepare(self, db: Database[Document]) -> None:
+        found = db[_STORE].find_one({"_id": "store"})
+        if found is None:
+            make_index(db)
+            try:
+                db[_STORE].insert_one({"_id": "store", "version": VERSION})
+            except errors.DuplicateKeyError:
+                found = db[_STORE].find_one({"_id": "store"})
+        version = VERSION if found is None else found.get("version")
+        if type(version) is not int or version < 1:
+            msg = f"{self.url} has collections of an unknown version: restore a copy"
+            raise StoreCorrupt(msg)
+        if version > VERSION:
+            msg = (
+                f"{self.url} has version {version} of the collections; this sparktrials knows "
+                f"versions up to {VERSION}: upgrade it, or name another database"
+            )
+            raise StoreVersionError(msg)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without user, password and options."""
+        return self._client.url
+
+    @property
+    def _owner(self) -> Owner:
+        return self._client.owner
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    # ----------------------------------------------------------------------- experiments
+
+    def _documents(self) -> list[object]:
+        found = self._client.find(_EXPERIMENTS, {})
+        return [e["document"] for e in found if e.get("document") is not None]
+
+    def _document(self, key: str) -> object | None:
+        found = self._found(key)
+        return None if found is None else found.get("document")
+
+    def _found(self, key: str) -> Document | None:
+        return self._client.find_one(_EXPERIMENTS, _digest(key))
+
+    def _insert(self, key: str, document: str) -> object:
+        chosen = {"_id": _digest(key)}
+        while True:
+            found = self._found(key)
+            new = {"document": document, "journal": uuid.uuid4().hex}
+            if found is None:
+                if self._client.insert(_EXPERIMENTS, {**chosen, **new, "base": 0}):
+                    return document
+            elif found.get("document") is None:
+                self._client.update(_EXPERIMENTS, {**chosen, "document": None}, {"$set": new})
+            else:
+                journal = self._made(found)
+                journal.catch_up()
+                if not journal.ended:
+                    return found["document"]
+                self._bury(key, journal)
+
+    def _change(self, key: str, change: Callable[[object], str | None]) -> object:
+        while True:
+            found = self._found(key)
+            old = None if found is None else found.get("document")
+            if old is None:
+                raise self._unknown(key)
+            document = change(old)
+            if document is None:
+                return old
+            chosen = {"_id": _digest(key), "document": str(old)}
+            # If somebody else was quicker, `change` sees what they made of it.
+            if self._client.update(_EXPERIMENTS, chosen, {"$set": {"document": document}}):
+                return document
+
+    def _remove(self, key: str, judge: Callable[[Holder | None, float | None], None]) -> None:
+        def end() -> Document | None:
+            if journal is None or journal.ended:
+                return None
+            judge(*self._held(journal))
+            return {"end": True}
+
+        with self._lock:
+            journal = self._journal(key)
+            if journal is not None:
+                journal.add(end, fresh=True)
+                self._bury(key, journal)
+
+    def _bury(self, key: str, journal: Journal) -> None:
+        """Remove what is left of a journal that has ended; its positions never come again."""
+        self._journals.pop(key, None)
+        journal.remove()
+        chosen = {"_id": _digest(key), "journal": journal.name}
+        gone = {"document": None, "journal": None, "base": journal.number}
+        self._client.update(_EXPERIMENTS, chosen, {"$set": gone})
+
+    def _made(self, found: Document) -> Journal:
+        name, base = found.get("journal"), found.get("base")
+        if type(name) is not str or type(base) is not int:
+            msg = f"an experiment in {self.url} is damaged: {self._salvage}"
+            raise StoreCorrupt(msg)
+        return Journal(self._client, name, base)
+
+    def _journal(self, key: str) -> Journal | None:
+        """Return an experiment's journal, one of this process; None if there is none."""
+        self._client.call(lambda _: None)  # a forked process has another owner from here on
+        owner, journal = self._journals.get(key, ("", None))
+        if journal is not None and owner == self._owner.name:
+            return journal
+        found = self._found(key)
+        if found is None or found.get("document") is None:
+            return None
+        journal = self._made(found)
+        self._journals[key] = self._owner.name, journal
+        return journal
+
+    def _add(
+        self, key: str, make: Callable[[Journal], Document | None], *, fresh: bool = False
+    ) -> bool:
+        """Add an entry to an experiment's journal; False if there is no such experiment."""
+        while (journal := self._journal(key)) is not None:
+            journal.add(partial(_unless_ended, make, journal), fresh=fresh)
+            if not journal.ended:
+                return True
+            self._bury(key, journal)
+        return False
+
+    # ----------------------------------------------------------------------- leases
+
+    def _take(
+        self, key: str, here: Holder, judge: Callable[[Holder | None, float | None], None]
+    ) -> None:
+        replaced: list[str] = []
+
+        def take(journal: Journal) -> Document:
+            holder, silence_s = self._held(journal)
+            judge(holder, silence_s)
+            replaced[:] = [holder.owner] if holder is not None else []
+            self._sign()
+            return {"holder": here.text, "owner": here.owner}
+
+        with self._lock:
+            if not self._add(key, take, fresh=True):
+                raise self._unknown(key)
+            if not {*replaced} <= {here.owner}:
+                self._client.delete(_SIGNS, {"_id": replaced[0]})
+        self._heartbeat.start()
+
+    def _free(self, key: str, owner: str) -> None:
+        def free(journal: Journal) -> Document | None:
+            held = journal.holder is not None and journal.holder.owner == owner
+            return {"holder": None, "owner": None} if held else None
+
+        with self._lock:
+            if self._add(key, free, fresh=True) and key in self._journals:
+                self._journals[key][1].compact()
+            if not set(self._leases) - {key}:
+                self._client.delete(_SIGNS, {"_id": owner})
+
+    def _sign(self) -> None:
+        """Leave a sign of life, with the server's time."""
+        owner = self._owner.name
+        now = {"$currentDate": {"heard": True}}
+        if not self._client.update(_SIGNS, {"_id": owner}, now):
+            self._client.insert(_SIGNS, {"_id": owner})
+            self._client.update(_SIGNS, {"_id": owner}, now)
+
+    def _hear(self) -> None:
+        """Let the server know that this driver lives, and tidy up."""
+        if self._is_shut or not self._leases:
+            return
+        self._sign()
+        with self._lock:
+            for key in list(self._leases):
+                if key in self._journals:
+                    self._journals[key][1].compact()
+
+    def _held(self, journal: Journal) -> tuple[Holder | None, float | None]:
+        """Return an experiment's holder, and how long ago it was heard of."""
+        holder = journal.holder
+        if holder is None:
+            return None, None
+
+        def work(db: Database[Document]) -> float:
+            sign = db[_SIGNS].find_one({"_id": holder.owner})
+            now = db.client.admin.command("hello").get("localTime")
+            if sign is None or now is None or "heard" not in sign:
+                return math.inf
+            return float((now - sign["heard"]).total_seconds())
+
+        return holder, self._client.call(work)
+
+    # ----------------------------------------------------------------------- trials
+
+    def _append(
+        self, key: str, rows: Sequence[TrialRow], files: Sequence[File], owner: str | None
+    ) -> None:
+        kept: dict[tuple[int, str], list[Any]] = {}  # attachments that are there by now
+
+        def append(journal: Journal) -> Document | None:
+            if owner is not None and (journal.holder is None or journal.holder.owner != owner):
+                raise self._refused(key, journal.holder)
+            heads = {r.trial: journal.heads[r.trial] for r in rows if r.trial in journal.heads}
+            winning, timely = winners(rows, heads)
+            new: dict[int, dict[str, list[Any]]] = {}
+            for file in files:
+                name = _digest(file.name)
+                known = journal.files.get(file.trial, {}).get(name)
+                if file.trial not in timely or (known and bytes(known[1]) == file.sha256):
+                    continue
+                if (file.trial, name) not in kept:
+                    kept[file.trial, name] = [journal.put(file.content), file.sha256]
+                new.setdefault(file.trial, {})[name] = kept[file.trial, name]
+            entry = [_row(row, journal, heads, new) for row in winning.values()]
+            entry += [
+                {"id": trial, "quiet": True, "files": {**journal.files.get(trial, {}), **names}}
+                for trial, names in new.items()
+                if trial not in winning
+            ]
+            return {"rows": entry} if entry else None
+
+        with self._lock:
+            if not rows:
+                self._known(key)
+            if not self._add(key, append):
+                raise self._unknown(key)
+
+    def _changes(self, key: str, since: int) -> list[Change]:
+        found = self._known(key)
+        last: dict[int, Change] = {}
+        for entry in self._made(found).entries(since):
+            for row in entry["rows"]:
+                if not row.get("quiet"):
+                    number = row["id"]
+                    last[number] = Change(number, entry["number"], row["crc"], row["document"])
+        return [last[trial] for trial in sorted(last)]
+
+    def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
+        journal = self._made(self._known(key))
+        found: tuple[object, object] | None = None
+        for _ in range(_TRIES):  # it may be replaced while it is read
+            row = journal.last_of(trial)
+            file = None if row is None else row["files"].get(_digest(name))
+            if file is None:
+                return None
+            content = journal.content(file[0])
+            found = bytes(file[1]), content
+            if hashlib.sha256(content).digest() == found[0]:
+                break
+        return found
+
+    def _known(self, key: str) -> Document:
+        found = self._found(key)
+        if found is None or found.get("document") is None:
+            raise self._unknown(key)
+        return found
+
+    # ----------------------------------------------------------------------- the end
+
+    @property
+    def _is_shut(self) -> bool:
+        return self._client.closed
+
+    def _shut(self) -> None:
+        self._heartbeat.stop()
+        self._client.close()
+
+    def __getstate__(self) -> tuple[str, str, float]:
+        return (*self._client.place.opener, self._client.timeout_s)
+
+    def __setstate__(self, state: tuple[str, str, float]) -> None:
+        address, database, timeout_s = state
+        self._restore(Client(Place(address, database), timeout_s))
+
+
+def _unless_ended(make: Callable[[Journal], Document | None], journal: Journal) -> Document | None:
+    return None if journal.ended else make(journal)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _row(
+    row: TrialRow,
+    journal: Journal,
+    heads: dict[int, Head],
+    new: dict[int, dict[str, list[Any]]],
+) -> Document:
+    head = heads[row.trial]
+    return {
+        "id": row.trial,
+        "attempt": row.attempt,
+        "terminal": head.terminal,
+        "mark": head.mark,
+        "state": row.state,
+        "crc": row.crc,
+        "document": row.document,
+        "files": {**journal.files.get(row.trial, {}), **new.get(row.trial, {})},
+    }

@@ -1,0 +1,1 @@
+"""Experiments in PostgreSQL, MySQL or MariaDB, through SQLAlchemy."""

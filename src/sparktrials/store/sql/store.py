@@ -1,0 +1,375 @@
+"""Experiments in the tables of a database server.
+
+Each call is one transaction. Writers lock the row of their experiment until they have committed,
+so positions become visible in their order, and no reader ever passes over one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Table, and_, bindparam, delete, insert, select, text, update
+
+from sparktrials.errors import StoreCorrupt
+from sparktrials.store.durable import Change, DurableStore, File
+from sparktrials.store.heartbeat import Heartbeat
+from sparktrials.store.lease import Holder, Owner
+from sparktrials.store.precedence import Head, winners
+from sparktrials.store.sql.database import Database, parsed
+from sparktrials.store.sql.tables import (
+    ATTACHMENT,
+    EXPERIMENT,
+    PIECE,
+    STORE,
+    TRIAL,
+    check,
+    make,
+    put,
+    server_seconds,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Connection
+
+    from sparktrials.store.rows import TrialRow
+
+__all__ = ["SQLStore"]
+
+_log = logging.getLogger("sparktrials.store")
+#: Bytes of an attachment per row, ids per query, rows per statement.
+_PIECE_SIZE, _MANY = 1 << 20, 500
+#: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
+_OPENING_S = 10.0
+
+
+class _Row(NamedTuple):
+    """An experiment's row, locked."""
+
+    id: int
+    position: int
+    owner: str | None
+
+
+class SQLStore(DurableStore):
+    """A store in a PostgreSQL, MySQL or MariaDB database; safe for threads, processes and forks.
+
+    Parameters
+    ----------
+    url
+        As SQLAlchemy has it; without a driver psycopg or PyMySQL is used. The tables are made if
+        they are missing, named ``sparktrials_...``.
+    timeout_s
+        How long to try again while the server is away, locked, full or read-only.
+
+    Raises
+    ------
+    InvalidArgument
+        If the URL is malformed.
+    StoreUnavailable
+        If the server cannot be reached, or lets nobody in.
+    StoreCorrupt, StoreVersionError
+        If its tables are not those of a store.
+
+    Notes
+    -----
+    Every method raises `StoreUnavailable` when its tries have come to nothing. What was
+    acknowledged before stays. A pickled store keeps no password: it is opened again with what the
+    driver finds by itself (``PGPASSWORD``, ``~/.pgpass``, an option file).
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
+        self._restore(Database(parsed(url), timeout_s))
+        self._open()
+
+    def _restore(self, database: Database) -> None:
+        self._database = database
+        self._heartbeat = Heartbeat(self, SQLStore._hear)
+        self._start()
+
+    def _open(self) -> None:
+        patience = min(self._database.timeout_s, _OPENING_S)
+        if not self._database.read(lambda db: check(db, self.url), patience):
+            self._database.write(make)
+        if self._database.dialect == "mysql":
+            flush = self._database.read(
+                lambda db: db.execute(text("SELECT @@innodb_flush_log_at_trx_commit")).scalar()
+            )
+            if flush != 1:
+                _log.warning(
+                    "%s: the server has innodb_flush_log_at_trx_commit = %s: when its machine "
+                    "fails, the last second of a history may be lost. With 1 nothing is.",
+                    self.url,
+                    flush,
+                )
+
+    @property
+    def url(self) -> str:
+        """Where it is, without user, password and options."""
+        return self._database.url
+
+    @property
+    def _owner(self) -> Owner:
+        return self._database.owner
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    # ----------------------------------------------------------------------- experiments
+
+    def _documents(self) -> list[object]:
+        query = select(EXPERIMENT.c.document)
+        return self._database.read(lambda db: [*db.execute(query).scalars()])
+
+    def _document(self, key: str) -> object | None:
+        query = select(EXPERIMENT.c.document).where(EXPERIMENT.c.digest == _digest(key))
+        return self._database.read(lambda db: db.execute(query).scalar())
+
+    def _insert(self, key: str, document: str) -> object:
+        query = select(EXPERIMENT.c.document).where(EXPERIMENT.c.digest == _digest(key))
+        base = select(STORE.c.position).with_for_update()  # positions of one that is gone are past
+
+        def work(db: Connection) -> object:
+            if (found := db.execute(query).scalar()) is not None:
+                return found
+            position = db.execute(base).scalar()  # from here on this is the only one that adds
+            if (found := db.execute(query).scalar()) is not None:
+                return found
+            row = {"digest": _digest(key), "document": document, "position": position}
+            db.execute(insert(EXPERIMENT), row)
+            return document
+
+        return self._database.write(work)
+
+    def _change(self, key: str, change: Callable[[object], str | None]) -> object:
+        chosen = EXPERIMENT.c.digest == _digest(key)
+        query = select(EXPERIMENT.c.document).where(chosen).with_for_update()
+
+        def work(db: Connection) -> object:
+            found = db.execute(query).scalar()
+            if found is None:
+                raise self._unknown(key)
+            document = change(found)
+            if document is None:
+                return found
+            db.execute(update(EXPERIMENT).where(chosen), {"document": document})
+            return document
+
+        return self._database.write(work)
+
+    def _remove(self, key: str, judge: Callable[[Holder | None, float | None], None]) -> None:
+        def work(db: Connection) -> None:
+            base = db.execute(select(STORE.c.position).with_for_update()).scalar()
+            row = self._locked(db, key)
+            if row is None:
+                return
+            judge(*self._held(db, row.id))
+            for table in (PIECE, ATTACHMENT, TRIAL):
+                db.execute(delete(table).where(table.c.experiment == row.id))
+            db.execute(delete(EXPERIMENT).where(EXPERIMENT.c.id == row.id))
+            db.execute(update(STORE), {"position": max(base or 0, row.position)})
+
+        self._database.write(work)
+
+    # ----------------------------------------------------------------------- leases
+
+    def _take(
+        self, key: str, here: Holder, judge: Callable[[Holder | None, float | None], None]
+    ) -> None:
+        def work(db: Connection) -> None:
+            row = self._locked(db, key)
+            if row is None:
+                raise self._unknown(key)
+            judge(*self._held(db, row.id))
+            values = {"owner": here.owner, "holder": here.text, "heard": server_seconds(db)}
+            db.execute(update(EXPERIMENT).where(EXPERIMENT.c.id == row.id).values(values))
+
+        self._database.write(work)
+        self._heartbeat.start()
+
+    def _free(self, key: str, owner: str) -> None:
+        chosen = and_(EXPERIMENT.c.digest == _digest(key), EXPERIMENT.c.owner == owner)
+        free = {"owner": None, "holder": None, "heard": None}
+        self._database.write(lambda db: db.execute(update(EXPERIMENT).where(chosen), free))
+
+    def _hear(self) -> None:
+        """Let the server know that this driver lives."""
+        if self._is_shut or not self._leases:
+            return
+        mine = EXPERIMENT.c.owner == self._owner.name
+        self._database.write(
+            lambda db: db.execute(update(EXPERIMENT).where(mine).values(heard=server_seconds(db)))
+        )
+
+    def _held(self, db: Connection, number: int) -> tuple[Holder | None, float | None]:
+        """Return an experiment's holder, and how long ago it was heard of."""
+        silence = server_seconds(db) - EXPERIMENT.c.heard
+        query = select(EXPERIMENT.c.owner, EXPERIMENT.c.holder, silence)
+        owner, holder, silence_s = db.execute(query.where(EXPERIMENT.c.id == number)).one()
+        if owner is None:
+            return None, None
+        try:
+            return Holder.from_text(holder, owner), float(silence_s)
+        except (TypeError, ValueError) as error:
+            msg = f"{self.url} has a damaged lease: {self._salvage}"
+            raise StoreCorrupt(msg) from error
+
+    # ----------------------------------------------------------------------- trials
+
+    def _append(
+        self, key: str, rows: Sequence[TrialRow], files: Sequence[File], owner: str | None
+    ) -> None:
+        def work(db: Connection) -> None:
+            row = self._locked(db, key)
+            if row is None:
+                raise self._unknown(key)
+            if owner is not None and row.owner != owner:
+                raise self._refused(key, self._held(db, row.id)[0])
+            heads = _heads(db, row.id, [r.trial for r in rows])
+            winning, timely = winners(rows, heads)
+            for file in files:
+                if file.trial in timely:
+                    _attach(db, row.id, file)
+            position = row.position + 1
+            if winning:
+                _put_trials(db, row.id, position, winning.values())
+            if winning or owner is not None:
+                values: dict[str, Any] = {"position": position} if winning else {}
+                if owner is not None:
+                    values["heard"] = server_seconds(db)
+                db.execute(update(EXPERIMENT).where(EXPERIMENT.c.id == row.id).values(values))
+
+        self._database.write(work)
+
+    def _changes(self, key: str, since: int) -> list[Change]:
+        query = (
+            select(TRIAL.c.id, TRIAL.c.position, TRIAL.c.crc, TRIAL.c.document)
+            .join(EXPERIMENT, EXPERIMENT.c.id == TRIAL.c.experiment)
+            .where(EXPERIMENT.c.digest == _digest(key), TRIAL.c.position > since)
+            .order_by(TRIAL.c.id)
+        )
+
+        def work(db: Connection) -> list[Change]:
+            rows = db.execute(query).all()
+            if not rows:
+                self._known(db, key)
+            return [Change(*row) for row in rows]
+
+        return self._database.read(work)
+
+    def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
+        digest = _digest(name)
+
+        def work(db: Connection) -> tuple[object, object] | None:
+            number = self._known(db, key)
+            where = _of(ATTACHMENT, number, trial, digest)
+            found = db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar()
+            if found is None:
+                return None
+            query = select(PIECE.c.content).where(_of(PIECE, number, trial, digest))
+            pieces = db.execute(query.order_by(PIECE.c.number)).scalars()
+            return bytes(found), b"".join(map(bytes, pieces))
+
+        # Both are of one state: somebody may be writing another content.
+        return self._database.write(lambda db: work(_repeatable(db)))
+
+    def _known(self, db: Connection, key: str) -> int:
+        query = select(EXPERIMENT.c.id).where(EXPERIMENT.c.digest == _digest(key))
+        number: int | None = db.execute(query).scalar()
+        if number is None:
+            raise self._unknown(key)
+        return number
+
+    def _locked(self, db: Connection, key: str) -> _Row | None:
+        """Return an experiment's row, which is this transaction's to its end."""
+        query = (
+            select(EXPERIMENT.c.id, EXPERIMENT.c.position, EXPERIMENT.c.owner)
+            .where(EXPERIMENT.c.digest == _digest(key))
+            .with_for_update()
+        )
+        row = db.execute(query).one_or_none()
+        return None if row is None else _Row(*row)
+
+    # ----------------------------------------------------------------------- the end
+
+    @property
+    def _is_shut(self) -> bool:
+        return self._database.closed
+
+    def _shut(self) -> None:
+        self._heartbeat.stop()
+        self._database.close()
+
+    def __getstate__(self) -> tuple[URL, float]:
+        return self._database.opener, self._database.timeout_s
+
+    def __setstate__(self, state: tuple[URL, float]) -> None:
+        self._restore(Database(*state))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _of(table: Table, number: int, trial: int, digest: bytes) -> Any:  # noqa: ANN401 - a condition
+    return and_(table.c.experiment == number, table.c.trial == trial, table.c.digest == digest)
+
+
+def _repeatable(db: Connection) -> Connection:
+    return db.execution_options(isolation_level="REPEATABLE READ")
+
+
+def _heads(db: Connection, number: int, trials: Sequence[int]) -> dict[int, Head]:
+    """Return what is stored of some trials."""
+    heads: dict[int, Head] = {}
+    wanted = sorted(set(trials))
+    query = select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.state, TRIAL.c.document).where(
+        TRIAL.c.experiment == bindparam("number"),
+        TRIAL.c.id.in_(bindparam("ids", expanding=True)),
+    )
+    for start in range(0, len(wanted), _MANY):
+        ids = wanted[start : start + _MANY]
+        for trial, *fields in db.execute(query, {"number": number, "ids": ids}):
+            heads[trial] = Head.of(*fields)
+    return heads
+
+
+def _put_trials(db: Connection, number: int, position: int, rows: Iterable[TrialRow]) -> None:
+    statement = put(db, TRIAL, "attempt", "state", "position", "crc", "document")
+    values = [
+        {
+            "experiment": number,
+            "id": row.trial,
+            "attempt": row.attempt,
+            "state": row.state,
+            "position": position,
+            "crc": row.crc,
+            "document": row.document,
+        }
+        for row in rows
+    ]
+    for start in range(0, len(values), _MANY):
+        db.execute(statement, values[start : start + _MANY])
+
+
+def _attach(db: Connection, number: int, file: File) -> None:
+    """Write an attachment, unless it is there."""
+    digest = _digest(file.name)
+    key = {"experiment": number, "trial": file.trial, "digest": digest}
+    where = _of(ATTACHMENT, number, file.trial, digest)
+    if db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar() == file.sha256:
+        return
+    db.execute(delete(PIECE).where(_of(PIECE, number, file.trial, digest)))
+    row = {
+        **key,
+        "name": json.dumps(file.name),
+        "sha256": file.sha256,
+        "size": len(file.content),
+    }
+    db.execute(put(db, ATTACHMENT, "name", "sha256", "size"), row)
+    for index, start in enumerate(range(0, len(file.content), _PIECE_SIZE)):
+        content = file.content[start : start + _PIECE_SIZE]
+        db.execute(insert(PIECE), {**key, "number": index, "content": content})
