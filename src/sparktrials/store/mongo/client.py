@@ -141,6 +141,7 @@ class Client:
         self.closed = False
         self._pid = os.getpid()
         self._client: pymongo.MongoClient[Document] | None = None
+        self._inherited: pymongo.MongoClient[Document] | None = None
         self._database: Database[Document] | None = None
 
     @property
@@ -211,33 +212,35 @@ class Client:
         if self.closed:
             msg = f"{self.url} is closed: open it again with open_store"
             raise StoreError(msg)
-        if self._pid != os.getpid():  # the connections are the parent's
-            self._client, self._database = None, None
+        if self._pid != os.getpid():  # the connections are the parent's: kept, not closed
+            self._inherited, self._client, self._database = self._client, None, None
             self.owner, self._pid = Owner(), os.getpid()
         if self._database is None:
             self._database = self._opened()
         return self._database
 
     def _opened(self) -> Database[Document]:
-        given = self.place.address.partition("?")[2].lower()
-        options = {name: v for name, v in _OPTIONS.items() if f"{name}=" not in given}
-        try:
-            client: pymongo.MongoClient[Document]
-            client = pymongo.MongoClient(self.place.address, **options)
-        except (errors.ConfigurationError, errors.InvalidURI, ValueError, TypeError) as error:
-            text = scrubbed(str(error), self.place.secrets)
-            msg = f"the store's URL {self.url!r} cannot be used: {text}"
-            raise InvalidArgument(msg) from None
-        hello = client.admin.command("hello")
+        if self._client is None:
+            self._client = self._made()
+        hello = self._client.admin.command("hello")
         replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
-        self._client = client
         # Acknowledged is on disk, on most machines where there are several.
-        return client.get_database(
+        return self._client.get_database(
             self.place.database,
             read_preference=ReadPreference.PRIMARY,
             write_concern=WriteConcern(w="majority" if replicated else 1, j=True),
             read_concern=ReadConcern("majority") if replicated else ReadConcern("local"),
         )
+
+    def _made(self) -> pymongo.MongoClient[Document]:
+        given = self.place.address.partition("?")[2].lower()
+        options = {name: v for name, v in _OPTIONS.items() if f"{name}=" not in given}
+        try:
+            return pymongo.MongoClient(self.place.address, **options)
+        except (errors.ConfigurationError, errors.InvalidURI, ValueError, TypeError) as error:
+            text = scrubbed(str(error), self.place.secrets)
+            msg = f"the store's URL {self.url!r} cannot be used: {text}"
+            raise InvalidArgument(msg) from None
 
     def close(self) -> None:
         """Close all connections; idempotent."""

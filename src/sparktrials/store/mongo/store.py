@@ -67,7 +67,11 @@ class MongoStore(DurableStore):
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self._restore(Client(parsed(url), timeout_s))
-        self._client.call(self._prepare, min(timeout_s, _OPENING_S))
+        try:
+            self._client.call(self._prepare, min(timeout_s, _OPENING_S))
+        except BaseException:
+            self.close()
+            raise
 
     def _restore(self, client: Client) -> None:
         self._client = client

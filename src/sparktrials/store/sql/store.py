@@ -83,7 +83,11 @@ class SQLStore(DurableStore):
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self._restore(Database(parsed(url), timeout_s))
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
     def _restore(self, database: Database) -> None:
         self._database = database
