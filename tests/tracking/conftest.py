@@ -47,7 +47,7 @@ def empty_database(tmp_path_factory):
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mlflow = pytest.importorskip("mlflow")
+        mlflow = pytest.importorskip("mlflow", minversion="3.0")  # older: an older SQLAlchemy
         mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 

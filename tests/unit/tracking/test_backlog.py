@@ -12,6 +12,12 @@ from sparktrials.tracking.backlog import Backlog
 SOON = {"within_s": 30.0, "stalled_s": 30.0}
 
 
+def join(threads):
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
 class Server:
     """Keeps what is written, and fails or waits when told to."""
 
@@ -143,6 +149,7 @@ def test_a_server_that_never_answers_is_given_up():
 
 
 def test_after_the_end_nothing_more_is_written():
+    others = set(threading.enumerate())
     server = Server()
     server.let.clear()
     pending = server.backlog()
@@ -151,14 +158,12 @@ def test_after_the_end_nothing_more_is_written():
     pending.put(2, "b")
     pending.close(within_s=0.0, stalled_s=0.0)
     server.let.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("sparktrials-tracking"):
-            thread.join(30)
-            assert not thread.is_alive()
+    join(set(threading.enumerate()) - others)
     assert server.written == [(1, "a")]
 
 
 def test_it_may_go_on_without_anybody_waiting():
+    others = set(threading.enumerate())
     server = Server()
     server.let.clear()
     pending = server.backlog()
@@ -166,7 +171,5 @@ def test_it_may_go_on_without_anybody_waiting():
     pending.put(2, "b")
     assert pending.close(within_s=0.0, stalled_s=0.0, later_s=60.0).keys == {1, 2}
     server.let.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("sparktrials-tracking"):
-            thread.join(30)
+    join(set(threading.enumerate()) - others)
     assert server.written == [(1, "a"), (2, "b")]
