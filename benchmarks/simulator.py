@@ -370,6 +370,9 @@ class SimulatedDispatcher:
 class _Silent:
     """An observer that shows nothing."""
 
+    def changed(self, trials: Sequence[Trial]) -> None:
+        pass
+
     def update(self, history: object, running: int) -> None:
         pass
 
