@@ -16,6 +16,7 @@ import pytest
 from tests import servers
 from tests.contract.store_suite import KEY, OK, RUNNING, experiment, trial
 
+from sparktrials import Trials, fmin, hp, rand
 from sparktrials.errors import StoreError, StoreInUse, StoreUnavailable
 from sparktrials.store import lease, open_store
 
@@ -333,6 +334,37 @@ def test_a_server_that_stays_away(own_server):
             store.read(KEY)
 
 
+def test_a_run_whose_server_goes_away(own_server, tmp_path, monkeypatch):
+    """What was evaluated while it was away is in the history when it is back."""
+    monkeypatch.setenv("SPARKTRIALS_SPOOL", str(tmp_path))
+    url, evaluated = own_server.fresh(), []
+
+    def objective(x):
+        if len(evaluated) == 3 and own_server.lifeline is not None:
+            own_server.kill()
+        evaluated.append(x)
+        return x
+
+    def run(timeout_s):
+        store = open_store(url)
+        (getattr(store, "_database", None) or store._client).timeout_s = timeout_s
+        trials = Trials(store)
+        space = hp.uniform("x", -1, 1)
+        fmin(objective, space, rand.suggest, 6, trials=trials, verbose=False, rstate=1)
+        return trials
+
+    with pytest.raises(StoreUnavailable, match="is unavailable") as caught:
+        run(0.3)
+    (path,) = tmp_path.iterdir()
+    assert str(path) in str(caught.value)
+    own_server.start()
+    own_server.wait()
+    trials = run(60)
+    assert list(tmp_path.iterdir()) == []
+    assert [loss for loss in trials.losses() if loss is not None] == evaluated
+    trials.store.close()
+
+
 def test_nobody_home(monkeypatch):
     monkeypatch.setattr("sparktrials.store.sql.store._OPENING_S", 0.1)
     monkeypatch.setattr("sparktrials.store.mongo.store._OPENING_S", 0.1)
@@ -408,6 +440,8 @@ def test_forks_have_connections_of_their_own(url):
         if child == 0:
             status = 1
             try:
+                with pytest.raises(StoreInUse):
+                    store.acquire(KEY)
                 store.append(KEY, [trial(1)])
                 store.release(KEY)  # the parent's
                 status = 0

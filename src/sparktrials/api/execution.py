@@ -19,6 +19,7 @@ from sparktrials.api.messages import (
 from sparktrials.api.signals import orderly_signals
 from sparktrials.observers import Observers, TransitionLog
 from sparktrials.progress import observing
+from sparktrials.store import Spool, SpoolingStore
 from sparktrials.study.loop import Limits, Loop
 from sparktrials.study.protocols import Task
 from sparktrials.study.runner import Runner
@@ -120,6 +121,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
             say_complete(options, trials, history, limits.target)
             return
         dispatcher = trials.dispatcher(options.max_queue_len)
+        spool = Spool(trials.store.url, trials.exp_key, work.space.fingerprint)
         try:
             warn_parallelism(limits.target, work.suggester, dispatcher.slots, done)
             dispatcher.open(
@@ -149,7 +151,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
                     loop=loop,
                     suggester=work.suggester,
                     dispatcher=dispatcher,
-                    store=trials.store,
+                    store=SpoolingStore(trials.store, spool),
                     key=trials.exp_key,
                     observer=Observers(bar, TransitionLog(trials.exp_key), *trackers),
                     early_stop=_after(options, work.save, trials),
@@ -158,6 +160,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
                 stop = runner.run()
         finally:
             dispatcher.close()
+            spool.close()
             trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
             trials.ended()
     say_stopped(options, trials, stop)

@@ -22,7 +22,7 @@ from sparktrials.errors import (
     StoreError,
     StoreInUse,
 )
-from sparktrials.store import is_url, open_store
+from sparktrials.store import absorb, is_url, open_store
 from sparktrials.study.protocols import Experiment, Store
 from sparktrials.study.values import split
 
@@ -346,6 +346,8 @@ class KeptTrials(TrialsView):
         self._store.acquire(self._key)
         self._is_running = True
         try:
+            if self._store.durable:
+                absorb(self._store, self._key)
             since = self._position if same else 0
             trials, self._position = self._store.read(self._key, since)
             # What a result holds beside plain data is in memory only. A run that an error ended

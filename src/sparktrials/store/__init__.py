@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING
 
 from sparktrials.errors import InvalidArgumentType, StoreUnavailable
 from sparktrials.store.memory import MemoryStore
+from sparktrials.store.spool import Spool, SpoolingStore, absorb
 from sparktrials.store.url import is_url, kind_of, masked, sqlite_path
 
 if TYPE_CHECKING:
     from sparktrials.store.sqlite import SQLiteStore
     from sparktrials.study.protocols import Store
 
-__all__ = ["MemoryStore", "SQLiteStore", "is_url", "masked", "open_store"]
+__all__ = [
+    "MemoryStore",
+    "SQLiteStore",
+    "Spool",
+    "SpoolingStore",
+    "absorb",
+    "is_url",
+    "masked",
+    "open_store",
+]
 
 
 def open_store(store: str | Store) -> Store:

@@ -190,6 +190,7 @@ class DurableStore(ABC):
 
         self._remove(checked_key(key), judge)
         self._leases.pop(key, None)
+        self._owner.keys.discard(key)
 
     # ----------------------------------------------------------------------- leases
 
@@ -222,7 +223,13 @@ class DurableStore(ABC):
 
         checked_key(key)
         self._claims.add(key)
-        self._take(key, here, judge)
+        self._owner.keys.add(key)
+        try:
+            self._take(key, here, judge)
+        except BaseException:
+            if not self._drives(key):
+                self._owner.keys.discard(key)
+            raise
         self._leases[key] = here.owner
         for holder, silence_s in replaced:
             lease.log_replaced(key, self.url, holder, here, silence_s)
@@ -231,8 +238,9 @@ class DurableStore(ABC):
         """Stop being the driver; idempotent."""
         if key not in self._claims:
             return
-        self._free(key, self._owner.name)
         self._leases.pop(key, None)
+        self._owner.keys.discard(key)  # even if the store cannot be told
+        self._free(key, self._owner.name)
         self._claims.discard(key)
 
     def _drives(self, key: str) -> bool:
@@ -241,7 +249,7 @@ class DurableStore(ABC):
     def _refuse_living(
         self, key: str, holder: Holder, here: Holder, silence_s: float | None
     ) -> None:
-        if lease.stands(holder, here, silence_s):
+        if lease.stands(key, holder, here, silence_s):
             raise StoreInUse(lease.refusal(key, self.url, holder, here, silence_s))
 
     def _refused(self, key: str, holder: Holder | None) -> StoreInUse:

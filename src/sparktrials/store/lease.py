@@ -31,16 +31,17 @@ _START_FIELD = 19  # starttime, counted from the state, which follows the name i
 
 
 class Owner:
-    """A store object's name, as long as it is open: a UUID.
+    """A store object's name, as long as it is open: a UUID, and what it drives.
 
-    A process alone can tell which of its own are in use: a lease whose store was lost or closed on
-    a full disk must not bind until the process ends.
+    A process alone can tell which of its own are in use: a lease whose store was lost, or could not
+    be given back (a full disk, a server that is away), must not bind until the process ends.
     """
 
     _living: ClassVar[weakref.WeakSet[Owner]] = weakref.WeakSet()
 
     def __init__(self) -> None:
         self.name = uuid.uuid4().hex
+        self.keys: set[str] = set()
         Owner._living.add(self)
 
     def close(self) -> None:
@@ -48,9 +49,9 @@ class Owner:
         Owner._living.discard(self)
 
     @classmethod
-    def lives(cls, name: str) -> bool:
-        """Whether a store of that name is open in this process."""
-        return any(owner.name == name for owner in list(cls._living))
+    def drives(cls, name: str, key: str) -> bool:
+        """Whether a store of that name is open in this process, and drives an experiment."""
+        return any(owner.name == name and key in owner.keys for owner in list(cls._living))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +138,15 @@ class Holder:
         return f"process {self.pid} on host {self.host}"
 
 
-def stands(holder: Holder, here: Holder, silence_s: float | None) -> bool:
-    """Whether a holder is to be taken for alive.
+def stands(key: str, holder: Holder, here: Holder, silence_s: float | None) -> bool:
+    """Whether a holder of an experiment is to be taken for alive.
 
     `silence_s` is how long ago it was heard of by the one clock that judges this, the server's.
     None where there is no such clock: then the store is a local file, so that another name of the
     host means a container or cluster that started anew.
     """
     if holder.same_process(here):
-        return Owner.lives(holder.owner)
+        return Owner.drives(holder.owner, key)
     if silence_s is None:
         return holder.visible(here) and holder.alive()
     if holder.same_machine(here):

@@ -23,6 +23,7 @@ __all__ = [
     "Experiment",
     "Finished",
     "Lost",
+    "Recorder",
     "Reported",
     "Returned",
     "Store",
@@ -238,6 +239,22 @@ class Experiment:
     fingerprint: str
     space: Sequence[Mapping[str, str]]
     seed: int
+
+
+class Recorder(Protocol):
+    """What a run asks of a store: a place for what became of its trials."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether it outlives the process."""
+
+    def append(
+        self,
+        key: str,
+        trials: Sequence[Trial],
+        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+    ) -> None:
+        """Write the trials' present states, and attachments by trial id, as `Store.append`."""
 
 
 class Store(Protocol):

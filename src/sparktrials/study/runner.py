@@ -17,8 +17,8 @@ from sparktrials.study.protocols import (
     Dispatcher,
     Event,
     Finished,
+    Recorder,
     Reported,
-    Store,
     SuggestContext,
     Suggester,
 )
@@ -109,7 +109,7 @@ class Runner:
     loop: Loop
     suggester: Suggester
     dispatcher: Dispatcher
-    store: Store
+    store: Recorder
     key: str
     observer: Observer
     early_stop: Callable[[Sequence[Trial]], bool] | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
@@ -127,22 +128,28 @@ class Client:
         Where.
     timeout_s
         How long a call is tried again in all.
-
-    Attributes
-    ----------
-    owner
-        Names this object in this process; in a forked one it has another name.
     """
 
     def __init__(self, place: Place, timeout_s: float) -> None:
         self.place = place
         self.timeout_s = timeout_s
-        self.owner = Owner()
+        self._owner = Owner()
         self.closed = False
         self._pid = os.getpid()
         self._client: pymongo.MongoClient[Document] | None = None
         self._inherited: pymongo.MongoClient[Document] | None = None
         self._database: Database[Document] | None = None
+
+    @property
+    def owner(self) -> Owner:
+        """The name of this object in this process."""
+        self._notice_fork()
+        return self._owner
+
+    def _notice_fork(self) -> None:
+        if self._pid != os.getpid():  # the connections are the parent's: kept, not closed
+            self._inherited, self._client, self._database = self._client, None, None
+            self._owner, self._pid = Owner(), os.getpid()
 
     @property
     def url(self) -> str:
@@ -170,6 +177,15 @@ class Client:
                 if not (fault.passes and patience.wait()):
                     raise made from None  # pymongo's own words may have the secrets, too
                 _log.warning("%s; trying again for %.0f s", made, patience.left_s())
+
+    @contextmanager
+    def hurried(self, timeout_s: float) -> Iterator[None]:
+        """Try again for less long within a block."""
+        usual, self.timeout_s = self.timeout_s, min(self.timeout_s, timeout_s)
+        try:
+            yield
+        finally:
+            self.timeout_s = usual
 
     def find(
         self,
@@ -212,9 +228,7 @@ class Client:
         if self.closed:
             msg = f"{self.url} is closed: open it again with open_store"
             raise StoreError(msg)
-        if self._pid != os.getpid():  # the connections are the parent's: kept, not closed
-            self._inherited, self._client, self._database = self._client, None, None
-            self.owner, self._pid = Owner(), os.getpid()
+        self._notice_fork()
         if self._database is None:
             self._database = self._opened()
         return self._database
@@ -246,7 +260,7 @@ class Client:
         """Close all connections; idempotent."""
         client, self._client = self._client, None
         self.closed = True
-        self.owner.close()
+        self._owner.close()
         if client is not None and self._pid == os.getpid():
             client.close()
 

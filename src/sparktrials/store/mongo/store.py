@@ -35,6 +35,8 @@ VERSION = 1
 _STORE, _EXPERIMENTS, _SIGNS = "sparktrials_store", "sparktrials_experiments", "sparktrials_signs"
 #: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
 _OPENING_S = 10.0
+#: The same, to give a lease back: it ends by itself, too, and the run has ended already.
+_RELEASE_S = 3.0
 _TRIES = 3
 
 
@@ -185,7 +187,6 @@ class MongoStore(DurableStore):
 
     def _journal(self, key: str) -> Journal | None:
         """Return an experiment's journal, one of this process; None if there is none."""
-        self._client.call(lambda _: None)  # a forked process has another owner from here on
         owner, journal = self._journals.get(key, ("", None))
         if journal is not None and owner == self._owner.name:
             return journal
@@ -233,7 +234,7 @@ class MongoStore(DurableStore):
             held = journal.holder is not None and journal.holder.owner == owner
             return {"holder": None, "owner": None} if held else None
 
-        with self._lock:
+        with self._lock, self._client.hurried(_RELEASE_S):
             if self._add(key, free, fresh=True) and key in self._journals:
                 self._journals[key][1].compact()
             if not set(self._leases) - {key}:

@@ -100,20 +100,28 @@ class Database:
         With a driver.
     timeout_s
         How long a transaction is tried again in all.
-
-    Attributes
-    ----------
-    owner
-        Names this object in this process; in a forked one it has another name.
     """
 
     def __init__(self, url: URL, timeout_s: float) -> None:
         self._url = url
         self.timeout_s = timeout_s
-        self.owner = Owner()
+        self._owner = Owner()
         self.closed = False
         self._pid = os.getpid()
         self._engine: Engine | None = None
+
+    @property
+    def owner(self) -> Owner:
+        """The name of this object in this process."""
+        self._notice_fork()
+        return self._owner
+
+    def _notice_fork(self) -> None:
+        if self._pid != os.getpid():
+            # The connections are the parent's.
+            if self._engine is not None:
+                self._engine.dispose(close=False)
+            self._owner, self._pid = Owner(), os.getpid()
 
     @property
     def url(self) -> str:
@@ -196,11 +204,7 @@ class Database:
         if self.closed:
             msg = f"{self.url} is closed: open it again with open_store"
             raise StoreError(msg)
-        if self._pid != os.getpid():
-            # The connections are the parent's.
-            if self._engine is not None:
-                self._engine.dispose(close=False)
-            self.owner, self._pid = Owner(), os.getpid()
+        self._notice_fork()
         if self._engine is None:
             self._engine = self._made()
         return self._engine
@@ -244,6 +248,6 @@ class Database:
         """Close all connections; idempotent."""
         engine, self._engine = self._engine, None
         self.closed = True
-        self.owner.close()
+        self._owner.close()
         if engine is not None:
             engine.dispose(close=self._pid == os.getpid())

@@ -44,6 +44,8 @@ _log = logging.getLogger("sparktrials.store")
 _PIECE_SIZE, _MANY = 1 << 20, 500
 #: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
 _OPENING_S = 10.0
+#: The same, to give a lease back: it ends by itself, too, and the run has ended already.
+_RELEASE_S = 3.0
 
 
 class _Row(NamedTuple):
@@ -197,7 +199,11 @@ class SQLStore(DurableStore):
     def _free(self, key: str, owner: str) -> None:
         chosen = and_(EXPERIMENT.c.digest == _digest(key), EXPERIMENT.c.owner == owner)
         free = {"owner": None, "holder": None, "heard": None}
-        self._database.write(lambda db: db.execute(update(EXPERIMENT).where(chosen), free))
+
+        def work(db: Connection) -> None:
+            db.execute(update(EXPERIMENT).where(chosen), free)
+
+        self._database.write(work, min(self._database.timeout_s, _RELEASE_S))
 
     def _hear(self) -> None:
         """Let the server know that this driver lives."""

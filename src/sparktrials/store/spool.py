@@ -1,0 +1,359 @@
+"""Results that a store would not take, in files on this machine, until a next run hands them in.
+
+A file is named after the store and the experiment, belongs to one process as long as that lives,
+and only grows: a line per record, with its checksum, on disk before anybody relies on it. What a
+crash cut off at the end was never acknowledged.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import os
+import stat
+import sys
+import tempfile
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.errors import InvalidTrial, StoreUnavailable, StoreVersionError
+from sparktrials.store.records import decode_trial, encode_trial
+from sparktrials.study.values import decode_json, encode_json
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from sparktrials.study.protocols import Store
+    from sparktrials.study.trial import Trial
+
+__all__ = ["Spool", "SpoolingStore", "absorb", "spool_directories"]
+
+_log = logging.getLogger("sparktrials.store")
+_VERSION = 1
+_VARIABLE = "SPARKTRIALS_SPOOL"
+_CRC_DIGITS = 8
+
+
+def spool_directories() -> list[Path]:
+    """Return where files may be, the first place that can be written being the one for new ones."""
+    if given := os.environ.get(_VARIABLE):
+        return [Path(given).expanduser().absolute()]
+    places = []
+    state = os.environ.get("XDG_STATE_HOME")
+    with suppress(RuntimeError):  # no home
+        home = Path(state) if state else Path.home() / ".local" / "state"
+        places.append(home.absolute() / "sparktrials" / "spool")
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return [*places, Path(tempfile.gettempdir()) / f"sparktrials-spool-{user}"]
+
+
+class Spool:
+    """Keeps what one process could not hand to a store; the file is made when it is needed.
+
+    Parameters
+    ----------
+    url, key
+        Of the store, without secrets, and of the experiment.
+    fingerprint
+        Of the experiment's space: results are handed in to no other one.
+    """
+
+    def __init__(self, url: str, key: str, fingerprint: str = "") -> None:
+        self._header = _header(url, key, fingerprint)
+        self._name = f"{_prefix(url, key)}-{uuid.uuid4().hex[:8]}.spool"
+        self._descriptor: int | None = None
+        self.path: Path | None = None
+
+    def keep(
+        self, trials: Sequence[Trial], attachments: Mapping[int, Mapping[str, bytes]] | None = None
+    ) -> str:
+        """Write trials and attachments to the file, and to the disk; return where that is.
+
+        Raises
+        ------
+        OSError
+            If that is not possible.
+        InvalidTrial
+            If a trial holds something that JSON cannot carry.
+        """
+        record = {
+            "trials": [encode_trial(trial) for trial in trials],
+            "attachments": [
+                [number, name, base64.b64encode(content).decode()]
+                for number, contents in (attachments or {}).items()
+                for name, content in contents.items()
+            ],
+        }
+        if self._descriptor is None:
+            self._open()
+        assert self._descriptor is not None  # noqa: S101 - for the type checker
+        _write(self._descriptor, record)
+        return str(self.path)
+
+    def _open(self) -> None:
+        problem: OSError | None = None
+        for directory in spool_directories():
+            try:
+                _own(directory)
+                path = directory / self._name
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+                descriptor = os.open(path, flags, 0o600)
+            except OSError as error:
+                problem = error
+                continue
+            self._descriptor, self.path = descriptor, path
+            _lock(descriptor)
+            _write(descriptor, self._header)
+            _sync_directory(directory)
+            return
+        raise problem or OSError("there is no directory for it")
+
+    def close(self) -> None:
+        """Let others have the file; idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class SpoolingStore:
+    """A store that writes beside itself once it cannot be written any more.
+
+    The append that fails raises, which ends a run; those that follow, of what was still under way,
+    go to the file at once, without another minute of tries.
+
+    Parameters
+    ----------
+    store
+        What trials belong into.
+    spool
+        Where they go else.
+    """
+
+    def __init__(self, store: Store, spool: Spool) -> None:
+        self._store = store
+        self._spool = spool
+        self._given_up = False
+
+    @property
+    def durable(self) -> bool:
+        """Whether the store is."""
+        return self._store.durable
+
+    def append(
+        self,
+        key: str,
+        trials: Sequence[Trial],
+        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+    ) -> None:
+        """Write trials to the store, or else to the file.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the store takes them no more; the message says where they are.
+        """
+        if self._given_up:
+            self._spool.keep(trials, attachments)
+            return
+        try:
+            self._store.append(key, trials, attachments)
+        except StoreUnavailable as error:
+            self._given_up = True
+            try:
+                where = self._spool.keep(trials, attachments)
+            except OSError as problem:
+                msg = (
+                    f"{error}\nNor could the results be kept on this machine ({problem}): those "
+                    "that were not stored are in this process's trials only"
+                )
+                raise StoreUnavailable(msg) from error
+            msg = (
+                f"{error}\nThe run ends. The results that were not stored are in {where}: the next "
+                "fmin on this machine with the same store and exp_key hands them in and goes on"
+            )
+            raise StoreUnavailable(msg) from error
+
+
+def absorb(store: Store, key: str) -> int:
+    """Hand in what earlier runs on this machine could not; return how many states that were.
+
+    Files of processes that still write are left alone, and so are those of another space. The
+    caller drives the experiment.
+
+    Raises
+    ------
+    StoreError
+        If the store does not take them; the files stay.
+    """
+    n_states = 0
+    for directory in spool_directories():
+        if not _is_own(directory):
+            continue
+        for path in sorted(directory.glob(f"{_prefix(store.url, key)}-*.spool")):
+            n_states += _absorb_file(store, key, path)
+    return n_states
+
+
+def _absorb_file(store: Store, key: str, path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        _log.warning("%s cannot be read (%s): its results are not handed in", path, error)
+        return 0
+    with os.fdopen(descriptor, "rb") as file:
+        if not _lock(descriptor):
+            return 0
+        *lines, tail = file.read().split(b"\n")
+        records = [_record(line) for line in lines]
+        experiment = store.experiment(key)
+        expected = _header(store.url, key, "" if experiment is None else experiment.fingerprint)
+        header = records[0] if records else None
+        if records and (header is None or not _same(header, expected)):
+            _log.warning(
+                "%s has results of experiment %r in %s, but for another search space, or by "
+                "another version: they are not handed in; remove it if they are not wanted",
+                path,
+                key,
+                store.url,
+            )
+            return 0
+        damaged = records.count(None)
+        n_states = 0
+        for record in records[1:]:
+            try:
+                trials, attachments = _content(record)
+            except (InvalidTrial, StoreVersionError, LookupError, TypeError, ValueError):
+                damaged += record is not None
+                continue
+            store.append(key, trials, attachments)
+            n_states += len(trials)
+        if damaged:
+            kept = path.with_suffix(".damaged")
+            path.replace(kept)
+            _log.warning("%d lines of %s cannot be read: it is kept as %s", damaged, path, kept)
+        else:
+            path.unlink()
+        _sync_directory(path.parent)
+    _log.warning(
+        "%d states of trials that %s would not take were kept in %s, and are handed in%s",
+        n_states,
+        store.url,
+        path,
+        ", but for a last one that was cut off" if tail else "",
+    )
+    return n_states
+
+
+# --------------------------------------------------------------------------- lines
+
+
+def _write(descriptor: int, record: Mapping[str, Any]) -> None:
+    """Add a line, all of it or, as far as can be, nothing; it is on disk when this returns."""
+    data = encode_json(record).encode()
+    line = b"%08x %b\n" % (zlib.crc32(data), data)
+    before = os.fstat(descriptor).st_size
+    try:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):  # half a line on a full disk would spoil the next one
+            os.ftruncate(descriptor, before)
+        raise
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says, None if it is damaged."""
+    crc, data = line[:_CRC_DIGITS], line[_CRC_DIGITS + 1 :]
+    if crc != b"%08x" % zlib.crc32(data):
+        return None
+    with suppress(ValueError):
+        record = decode_json(data.decode())
+        if type(record) is dict:
+            return record
+    return None
+
+
+def _content(
+    record: Mapping[str, Any] | None,
+) -> tuple[list[Trial], dict[int, dict[str, bytes]]]:
+    if record is None:
+        msg = "damaged"
+        raise ValueError(msg)
+    trials = [decode_trial(text) for text in record["trials"]]
+    attachments: dict[int, dict[str, bytes]] = {}
+    for number, name, content in record["attachments"]:
+        attachments.setdefault(number, {})[name] = base64.b64decode(content, validate=True)
+    return trials, attachments
+
+
+def _header(url: str, key: str, fingerprint: str) -> dict[str, Any]:
+    return {"sparktrials_spool": _VERSION, "url": url, "key": key, "fingerprint": fingerprint}
+
+
+def _same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    # A space that is not known yet is any.
+    return all(
+        found.get(name) == value or (name == "fingerprint" and "" in {found.get(name), value})
+        for name, value in expected.items()
+    )
+
+
+def _prefix(url: str, key: str) -> str:
+    return hashlib.sha256(f"{url}\n{key}".encode()).hexdigest()[:32]
+
+
+# --------------------------------------------------------------------------- files
+
+
+def _own(directory: Path) -> None:
+    """Make a directory for this user's eyes only.
+
+    Raises
+    ------
+    StoreUnavailable
+        If it is there, and somebody else's.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_own(directory):
+        msg = f"{directory} is not this user's alone: name another one in {_VARIABLE}"
+        raise StoreUnavailable(msg)
+
+
+def _is_own(directory: Path) -> bool:
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    return not hasattr(os, "getuid") or (
+        found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file as long as it is open; False if another process has it."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_directory(directory: Path) -> None:
+    with suppress(OSError):  # not everywhere can a directory be opened
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
