@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparktrials import hp
-from sparktrials.errors import InvalidArgument
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.space import compile_space
 from sparktrials.study.history import History
 from sparktrials.study.protocols import SuggestContext
@@ -47,12 +47,16 @@ def run(tree, objective, n, *, seed=0, batch=1, **keywords):
         ({"gamma": "much"}, "gamma"),
         ({"prior_weight": 0.0}, "prior_weight must be a finite number > 0, got 0.0"),
         ({"prior_weight": None}, "prior_weight"),
-        ({"n_candidates": 3}, "n_candidates"),
     ],
 )
 def test_settings_are_checked(keywords, message):
     with pytest.raises(InvalidArgument, match=message):
         suggester_of(partial(tpe.suggest, **keywords))
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(InvalidArgumentType, match="tpe.suggest has no setting 'n_candidates'"):
+        suggester_of(partial(tpe.suggest, n_candidates=3))
 
 
 def test_gamma_means_what_it_does_in_hyperopt():
