@@ -144,7 +144,7 @@ def test_branches_that_are_not_there(branch):
 
 @pytest.mark.parametrize("algorithm", [rand, tpe])
 def test_settings_that_an_algorithm_has_not(algorithm):
-    with pytest.raises(InvalidArgument, match="gama"):
+    with pytest.raises(InvalidArgumentType, match="gama"):
         call(algo=partial(algorithm.suggest, gama=0.25))
 
 
