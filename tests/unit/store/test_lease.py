@@ -206,3 +206,17 @@ def test_a_lease_whose_acknowledgement_was_lost(store, tmp_path, monkeypatch, er
     store.close()
     with SQLiteStore(tmp_path / "history.db") as twin:
         assert twin._session.read(lambda db: db.execute("SELECT * FROM lease").fetchall()) == []
+
+
+def test_a_release_that_could_not_be_written_does_not_lock_out_its_own_store(store, monkeypatch):
+    store.acquire(KEY)
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise StoreUnavailable
+
+        patch.setattr(store, "_free", full)
+        with pytest.raises(StoreUnavailable):
+            store.release(KEY)
+    store.acquire(KEY)
+    store.release(KEY)
