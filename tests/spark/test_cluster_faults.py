@@ -92,7 +92,7 @@ def test_an_executor_that_dies_amid_eight_trials_costs_its_own_only(
     done = spark_script(
         PREAMBLE + LOST.replace("CHANNEL", str(channel)),
         tmp_path,
-        MASTER="local-cluster[2,4,1024]",
+        PYSPARK_SUBMIT_ARGS="--master local-cluster[2,4,1024] pyspark-shell",
     )
     assert done.stdout.split() == ["8", "8"]
 
