@@ -55,7 +55,7 @@ def test_settings_are_checked(keywords, message):
 
 
 def test_unknown_settings_are_refused():
-    with pytest.raises(InvalidArgumentType, match="tpe.suggest has no setting 'n_candidates'"):
+    with pytest.raises(InvalidArgumentType, match=r"tpe\.suggest has no setting 'n_candidates'"):
         suggester_of(partial(tpe.suggest, n_candidates=3))
 
 
