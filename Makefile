@@ -8,7 +8,7 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup setup-peers setup-packages demo test check fmt lint type unit spark oldest bench soak clean
+.PHONY: help setup setup-peers setup-packages setup-thin demo test check fmt lint type unit spark oldest bench soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -24,6 +24,11 @@ setup-peers:
 setup-packages:
 	@scripts/packages
 
+# Spark Connect's client without Spark; where it cannot be installed, its test says that it is skipped
+setup-thin:
+	@scripts/venv .venv-thin -e . 'pyspark-client>=4,<5' 'pandas<3' || \
+	    echo "SKIPPED: no environment with pyspark-client" >&2
+
 ## make demo     a first study on Spark, TRIALS=60 trials
 demo: setup
 	@scripts/with-spark local-cluster $(BIN)/python examples/demo.py --trials $(TRIALS)
@@ -31,7 +36,8 @@ demo: setup
 ## make test     lint, types, and every test on Spark 4 and Spark 3.5, beside the real Hyperopt
 test: export SPARKTRIALS_PEERS ?= $(CURDIR)/.venv-peers/bin/python
 test: export SPARKTRIALS_PACKAGES ?= $(CURDIR)/.venv-packages/bin/python
-test: setup setup-peers setup-packages lint type oldest
+test: export SPARKTRIALS_THIN ?= $(CURDIR)/.venv-thin/bin/python
+test: setup setup-peers setup-packages setup-thin lint type oldest
 	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
 
 ## make check    lint, types and the tests without Spark
@@ -76,6 +82,6 @@ soak: setup
 
 ## make clean    remove environments, caches and what Spark left
 clean:
-	rm -rf .venv .venv35 .venv-peers .venv-packages .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+	rm -rf .venv .venv35 .venv-peers .venv-packages .venv-thin .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
 	    src/*.egg-info spark-warehouse metastore_db derby.log artifacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

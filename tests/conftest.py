@@ -1,4 +1,4 @@
-"""Spark for tests: a session in this process, scripts in others, a standalone cluster.
+"""Spark for tests: sessions in this process, scripts in others, a cluster, a Connect server.
 
 One process can hold one SparkContext, so tests share the session of `spark_local`; what needs
 another deployment runs as a script of its own. Settings stand in ``conf/``, never here.
@@ -28,7 +28,21 @@ from tests.servers import DIES_WITH_US
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 CLUSTERS = {"standalone_cluster", "gpu_cluster"}
-SPARK_FIXTURES = {"spark_local", "spark_script", *CLUSTERS}
+SPARK_FIXTURES = {
+    "spark_local",
+    "spark_script",
+    "connect_server",
+    "connect_session",
+    "start_connect_server",
+    *CLUSTERS,
+}
+
+# Makes of any Python one that has no sparktrials installed, however that was done.
+_NO_SPARKTRIALS = """
+import os, sys
+sys.path[:] = [p for p in sys.path if not os.path.exists(os.path.join(p, "sparktrials"))]
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in getattr(f, "__name__", str(f))]
+"""
 
 # Where CI is set, hypothesis loads a profile of its own: no deadlines, and nothing random.
 settings.register_profile("sparktrials", deadline=None)
@@ -201,6 +215,86 @@ def _standalone(directory, conf, cores):
             start_worker(stack, f"worker{i}", n)
         _wait_for_workers(cluster, len(cores), timeout=120)
         yield cluster
+
+
+@dataclass(frozen=True)
+class ConnectServer:
+    """A Spark Connect server with two slots, whose executors have no sparktrials."""
+
+    url: str
+    log: Path
+    kill: Callable[[], None]
+
+
+@pytest.fixture(scope="session")
+def connect_server(tmp_path_factory):
+    """Return the `ConnectServer` that tests share: none of them harms it."""
+    with _connect_server(tmp_path_factory.mktemp("connect")) as server:
+        yield server
+
+
+@pytest.fixture
+def start_connect_server(tmp_path_factory):
+    """Return a function that starts a `ConnectServer` of the test's own, at `port` if given."""
+    with contextlib.ExitStack() as stack:
+
+        def start(port=None, **environment):
+            directory = tmp_path_factory.mktemp("connect")
+            return stack.enter_context(_connect_server(directory, port, **environment))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def connect_session(connect_server):
+    """Return the Connect session that tests share, warmed up: each session has Pythons of its own.
+
+    This process may have a SparkContext, too.
+    """
+    session = connect(connect_server.url)
+    session.range(0, 2, 1, 2).mapInArrow(lambda batches: batches, "id long").collect()
+    yield session
+    session.stop()
+
+
+def connect(url):
+    """Return a new session of a Connect server."""
+    pytest.importorskip("grpc", reason="the extra sparktrials[connect] is not installed")
+    from pyspark.sql.connect.session import SparkSession
+
+    # This builder, unlike that of pyspark.sql, leaves the process's own Spark alone.
+    return SparkSession.builder.remote(url).create()
+
+
+@contextlib.contextmanager
+def _connect_server(directory, port=None, **environment):
+    import pyspark
+
+    if port is None:
+        (port,) = _free_ports(1)
+    (directory / "executors").mkdir()
+    (directory / "executors" / "sitecustomize.py").write_text(_NO_SPARKTRIALS)
+    environment = spark_environment("connect", **environment)
+    environment["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
+    environment["PYTHONPATH"] = str(directory / "executors")
+    command = [environment["SPARK_HOME"] + "/bin/spark-submit"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    command += ["--conf", f"spark.connect.grpc.binding.port={port}"]
+    log = directory / "server.log"
+    with log.open("w") as file:
+        streams = {"stdout": file, "stderr": subprocess.STDOUT}
+        with _running(command, cwd=directory, env=environment, **streams) as process:
+            _wait_for_port(int(port), process, log, timeout=120)
+            yield ConnectServer(f"sc://127.0.0.1:{port}", log, lambda: _kill_group(process))
+
+
+def _wait_for_port(port, process, log, timeout):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"the Connect server is not up after {timeout} s\n{log.read_text()}")
 
 
 @contextlib.contextmanager

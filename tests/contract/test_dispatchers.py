@@ -12,6 +12,7 @@ from tests.contract.dispatcher_suite import DispatcherContract, drain, open_with
 from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_classic import ClassicBackend
+from sparktrials.dispatch.spark_connect import ConnectBackend
 from sparktrials.study.protocols import Cancelled, Finished
 
 
@@ -52,6 +53,19 @@ class TestSpark(DispatcherContract):
         context = spark_local.sparkContext
         return lambda objective: opened(
             SparkDispatcher(ClassicBackend(context), **settings), objective
+        )
+
+
+class TestConnect(DispatcherContract):
+    @pytest.fixture(params=["packs", "alone", "narrow"])
+    def make(self, request, opened, connect_session):
+        from pyspark import cloudpickle
+
+        cloudpickle.register_pickle_by_value(dispatcher_suite)
+        settings = {"packs": {}, "alone": {"packing": False}, "narrow": {"parallelism": 1}}
+        backend = ConnectBackend(connect_session)
+        return lambda objective: opened(
+            SparkDispatcher(backend, **settings[request.param]), objective
         )
 
 

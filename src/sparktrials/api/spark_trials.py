@@ -11,18 +11,12 @@ from sparktrials.api.documents import JOB_STATE_CANCEL, JOB_STATE_DONE, JOB_STAT
 from sparktrials.api.options import positive_seconds, threshold
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
-from sparktrials.dispatch.spark_classic import ClassicBackend
-from sparktrials.dispatch.spark_session import (
-    STOPPED,
-    context_of,
-    find_context,
-    is_running,
-    is_stopped,
-)
-from sparktrials.errors import InvalidArgument, SparkContextStopped
+from sparktrials.dispatch.spark_finding import find_backend, is_running
+from sparktrials.errors import InvalidArgument
 from sparktrials.study.trial import FailureKind
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_backend import Backend
     from sparktrials.study.protocols import Dispatcher, Store
 
 __all__ = ["SparkTrials"]
@@ -44,7 +38,7 @@ class SparkTrials(Trials):
     loss_threshold
         ``fmin`` stops when the best loss is below it; if that has one of its own, the larger holds.
     spark_session
-        A ``SparkSession``; None takes the active one, or starts one.
+        A ``SparkSession``, classic or of Spark Connect; None takes the active one, or starts one.
     resource_profile
         A ``pyspark.resource.ResourceProfile``: what each trial's task needs (docs/how-to/
         resources.md). Without effect on ``local[...]``, which has no executors to choose from.
@@ -107,8 +101,8 @@ class SparkTrials(Trials):
         self.resource_profile = resource_profile
         self._spark = spark_session
         super().__init__(store, exp_key, tracking=tracking)
-        self._found = find_context(spark_session)  # no Spark is an error now, not in fmin
-        ClassicBackend(self._found, resource_profile)  # and so is what it cannot do
+        # No Spark is an error now, not in fmin; and so is what it cannot do.
+        self._found: Backend | None = self._find()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle keeps: all but the session, found anew, and what lives in it."""
@@ -135,7 +129,7 @@ class SparkTrials(Trials):
         """Trials at once: what was asked for, or the cluster's slots now."""
         if self.user_specified_parallelism is not None:
             return self.user_specified_parallelism
-        return ClassicBackend(self._context(), self.resource_profile).slots()
+        return self._backend().slots()
 
     def count_successful_trials(self) -> int:
         """Return how many trials came to a result, whatever its status, as Hyperopt counts."""
@@ -160,20 +154,20 @@ class SparkTrials(Trials):
             for t in self._rows()
         )
 
-    def _context(self) -> Any:  # noqa: ANN401 - a SparkContext
-        if self._spark is not None:
-            return context_of(self._spark)
-        # One that was stopped may have a successor, but none is started behind the user's back.
-        if self._found is None or not is_stopped(self._found) or is_running():
-            self._found = find_context(None)
-        else:
-            raise SparkContextStopped(STOPPED)
+    def _backend(self) -> Backend:
+        # A session that was stopped may have a successor, but none is started behind the user's
+        # back: then what uses the one that was found says that it was stopped.
+        if self._found is None or (self._found.stopped() and is_running()):
+            self._found = self._find()
         return self._found
+
+    def _find(self) -> Backend:
+        return find_backend(self._spark, self.resource_profile, in_clear=self.channel is True)
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:  # noqa: ARG002 - it never throttles
         """Return where trials run; ``fmin`` closes it."""
         return SparkDispatcher(
-            ClassicBackend(self._context(), self.resource_profile, in_clear=self.channel is True),
+            self._backend(),
             parallelism=self.user_specified_parallelism,
             packing=self.max_retries > 0,
             channel=self.channel is not False,

@@ -5,22 +5,49 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import sparktrials
+from sparktrials.dispatch.pickling import pickled
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
-__all__ = ["digest_of", "make_task", "package_zip"]
+    from sparktrials.study.protocols import Task
+
+__all__ = [
+    "digest_of",
+    "make_task",
+    "package_name",
+    "package_zip",
+    "payload_of",
+]
+
+
+def payload_of(task: Task, dumps: Callable[[object], bytes]) -> bytes:
+    """Return what a worker process loads of a study: modules to import, objective, space.
+
+    Raises
+    ------
+    ObjectiveNotPicklable
+    """
+    objective = pickled(task.objective, "the objective", dumps)
+    space = pickled(task.space, "the search space", dumps)
+    return pickle.dumps((task.imports, objective, space))
 
 
 def digest_of(payload: bytes) -> str:
     """Return the name under which executors cache a payload."""
     return hashlib.sha256(payload).hexdigest()[:32]
+
+
+def package_name(digest: str) -> str:
+    """Return the name of the package's zip among an application's files."""
+    return f"sparktrials-{digest}.zip"
 
 
 @functools.lru_cache(maxsize=1)
@@ -48,7 +75,7 @@ def _add(archive: zipfile.ZipFile, entry: Traversable, folder: str) -> None:
 
 def make_task(
     pack: bytes,
-    study: Any,  # noqa: ANN401 - a pyspark.Broadcast
+    fetch: Callable[[str], bytes],
     extras: tuple[Any, ...],
     package_digest: str,
 ) -> Callable[[Any], Iterator[bytes]]:
@@ -62,8 +89,9 @@ def make_task(
     ----------
     pack
         A pickled `worker.Pack`.
-    study
-        Broadcast of ``{"payload": bytes, "package": bytes}``.
+    fetch
+        Returns the study's ``"payload"`` and the ``"package"``, on an executor; travels by value,
+        too.
     extras
         The user's own broadcasts that the objective refers to: naming them here has Spark attach
         them to the job.
@@ -71,6 +99,7 @@ def make_task(
         Names the zip.
     """
     version = sparktrials.__version__
+    zip_name = package_name(package_digest)
 
     def run(iterator: Any) -> Iterator[bytes]:  # noqa: ANN401 - Spark's
         attached = extras  # a closure keeps only what it names
@@ -102,11 +131,11 @@ def make_task(
 
             # Executors' is ".": an objective may go elsewhere.
             root = os.path.abspath(SparkFiles.getRootDirectory())  # noqa: PTH100
-            path = os.path.join(root, f"sparktrials-{package_digest}.zip")  # noqa: PTH118
+            path = os.path.join(root, zip_name)  # noqa: PTH118
             if not is_whole(path):
                 handle, temporary = tempfile.mkstemp(dir=root)
                 with os.fdopen(handle, "wb") as file:
-                    file.write(study.value["package"])
+                    file.write(fetch("package"))
                 os.replace(temporary, path)  # noqa: PTH105
             for name in [n for n in sys.modules if n.partition(".")[0] == "sparktrials"]:
                 del sys.modules[name]
@@ -154,7 +183,7 @@ def make_task(
                 return iter((run_nothing(),))  # and this Python is of no use for GPUs
             consume()
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
-            report = run_pack(todo, lambda: study.value["payload"], attempt, stage, resources)
+            report = run_pack(todo, lambda: fetch("payload"), attempt, stage, resources)
         except Exception as error:  # noqa: BLE001 - to end the study with it
             report = described(error, internal=True)
         del attached

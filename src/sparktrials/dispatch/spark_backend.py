@@ -39,6 +39,9 @@ class Backend(Protocol):
     def stopped(self) -> bool:
         """Whether this Spark can never run anything again."""
 
+    def gone(self, reason: str) -> str:
+        """Return what a run that was under way ends with when this Spark is gone."""
+
     def slots(self) -> int:
         """Return how many tasks can run at once now, at least 1.
 

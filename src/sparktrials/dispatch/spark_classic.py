@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.dispatch.pickling import pickled
-from sparktrials.dispatch.shipping import digest_of, make_task, package_zip
+from sparktrials.dispatch.shipping import digest_of, make_task, package_zip, payload_of
 from sparktrials.dispatch.spark_backend import Shipment
 from sparktrials.dispatch.spark_channel import place_to_listen
 from sparktrials.dispatch.spark_errors import JobFailure, judge
-from sparktrials.dispatch.spark_resources import profile_on
+from sparktrials.dispatch.spark_resources import DECLINED, profile_on
 from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
 from sparktrials.errors import SparkContextStopped
 
@@ -64,6 +63,10 @@ class ClassicBackend:
         """Whether the context was stopped."""
         return is_stopped(self._context)
 
+    def gone(self, reason: str) -> str:
+        """Say that the context was stopped."""
+        return f"the SparkContext was stopped while trials were running ({reason})"
+
     def slots(self) -> int:
         """Return how many tasks the executors can run at once."""
         return slots_of(self._context, self._profile)
@@ -100,18 +103,13 @@ class ClassicBackend:
         if self.stopped():
             raise SparkContextStopped(STOPPED)
         if self._declined:
-            logger.warning(
-                "resource_profile has no effect on spark.master=%s: there are no executors whose "
-                "resources Spark manages", self._context.master,
-            )  # fmt: skip
+            logger.warning(DECLINED, self._context.master)
         # Spark notes here which broadcasts are pickled, to attach them to the next job.
         registry = self._context._pickled_broadcast_vars  # noqa: SLF001
         registry.clear()
-        objective = pickled(task.objective, "the objective", cloudpickle.dumps)
-        space = pickled(task.space, "the search space", cloudpickle.dumps)
+        payload = payload_of(task, cloudpickle.dumps)
         extras = tuple(registry)
         registry.clear()
-        payload = pickle.dumps((task.imports, objective, space))
         package = package_zip()
         broadcast = self._context.broadcast({"payload": payload, "package": package})
         self._base = self._context.parallelize([0], 1)
@@ -135,7 +133,9 @@ class ClassicBackend:
     def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
         """Run a pack as an RDD job of one task."""
         self._context.setJobDescription(description)
-        rdd = self._base.mapPartitions(make_task(pickle.dumps(pack), *shipment.handle))
+        broadcast, extras, package = shipment.handle
+        task = make_task(pickle.dumps(pack), _from(broadcast), extras, package)
+        rdd = self._base.mapPartitions(task)
         if self._profile is not None:
             rdd = rdd.withResources(self._profile)
         result: bytes = rdd.collect()[0]
@@ -153,3 +153,11 @@ class ClassicBackend:
     def seconds_in_task(self, stage: int | None) -> float | None:
         """Ask Spark's status store."""
         return seconds_in_task(self._context, stage)
+
+
+def _from(broadcast: Any) -> Callable[[str], bytes]:  # noqa: ANN401 - a pyspark.Broadcast
+    def fetch(name: str) -> bytes:  # nested: it travels by value
+        content: bytes = broadcast.value[name]
+        return content
+
+    return fetch

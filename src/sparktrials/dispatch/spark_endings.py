@@ -80,11 +80,14 @@ class Endings:
             return Ending(cancelled=True)
         failure = self._backend.judge(end.error)
         logger.debug("a job failed: %s", failure.reason, exc_info=end.error)
-        if failure.verdict is Verdict.STOPPED or self._backend.stopped():
-            msg = f"the SparkContext was stopped while trials were running ({failure.reason})"
-            stopped = SparkContextStopped(msg)
-            stopped.__cause__ = end.error
-            return Ending(crash=stopped)
+        crash: SparkError | None = None
+        if failure.verdict is Verdict.REFUSED:
+            crash = SparkError(f"Spark refuses to run trials: {failure.reason}")
+        elif failure.verdict is Verdict.STOPPED or self._backend.stopped():
+            crash = SparkContextStopped(self._backend.gone(failure.reason))
+        if crash is not None:
+            crash.__cause__ = end.error
+            return Ending(crash=crash)
         if failure.verdict is Verdict.CANCELLED:
             return self._cancelled_by_others()
         if failure.verdict is Verdict.ENVIRONMENT:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["JobFailure", "Verdict", "judge"]
+__all__ = ["JobFailure", "Verdict", "judge", "judge_connect"]
 
 
 class Verdict(Enum):
@@ -15,7 +15,8 @@ class Verdict(Enum):
     WORKER_LOST = "the worker that ran the task is gone"
     CANCELLED = "somebody cancelled the job"
     ENVIRONMENT = "the executor's Python cannot run tasks"
-    STOPPED = "the SparkContext is gone"
+    REFUSED = "Spark does not run such jobs here"
+    STOPPED = "the SparkContext, or the Connect session, is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,25 @@ _ENVIRONMENT = (
     re.compile(r"\[?PYTHON_VERSION_MISMATCH\]?[^\n]*"),
     re.compile(r"Python in worker has different version[^\n]*"),
     re.compile(r"Cannot run program \"[^\"]*\"[^\n]*"),
-    re.compile(r"ModuleNotFoundError: No module named '(?:pyspark|numpy|py4j)[^\n]*"),
+    re.compile(
+        r"ModuleNotFoundError: No module named '(?:pyspark|numpy|py4j|pyarrow|pandas)[^\n]*"
+    ),
 )
+_REFUSED = re.compile(r"[^\n]*ResourceProfiles? (?:are|is) only supported[^\n]*")
 _STOPPED = re.compile(
     r"SparkContext was shut down|SparkContext has been shutdown|stopped SparkContext"
     r"|Cannot call methods on a stopped|Answer from Java side is empty|Connection refused"
     r"|Py4JNetworkError|Error while obtaining a new communication channel"
     r"|'NoneType' object has no attribute 'sc'"
 )
-_CANCELLED = re.compile(r"SPARK_JOB_CANCELLED|cancelled part of cancelled job|cancelled as part of")
+#: What the client of a server says that is gone, or has forgotten the session.
+_SESSION_ENDED = re.compile(
+    r"SESSION_(?:NOT_FOUND|CLOSED|CHANGED)|NO_ACTIVE_SESSION|RETRIES_EXCEEDED"
+    r"|server side session identifier|StatusCode\.UNAVAILABLE|Cannot invoke RPC on closed channel"
+)
+_CANCELLED = re.compile(
+    r"SPARK_JOB_CANCELLED|cancelled part of cancelled job|cancelled as part of|OPERATION_CANCELED"
+)
 _HOST = re.compile(r"\(TID \d+\) \((\S+) executor (\S+)\)")
 _STAGE = re.compile(r"[Tt]ask \d+(?:\.\d+)? in stage (\d+)\.")
 _CAUSES = (
@@ -57,6 +68,10 @@ _CAUSES = (
     ),
     (re.compile(r"OutOfMemoryError[^\n]*"), "the executor ran out of memory"),
     (
+        re.compile(r"OPERATION_ABANDONED|OPERATION_NOT_FOUND"),
+        "the Spark Connect server gave the query up, for this client was away",
+    ),
+    (
         re.compile(r"(?:bigger than|exceed\w*) spark\.driver\.maxResultSize[^\n]*"),
         "the result was larger than spark.driver.maxResultSize",
     ),
@@ -65,7 +80,19 @@ _CAUSES = (
 
 def judge(error: BaseException) -> JobFailure:
     """Return what an exception from a Spark job means."""
+    return _judge(f"{type(error).__name__}: {_text(error)}")
+
+
+def judge_connect(error: BaseException) -> JobFailure:
+    """Return what an exception from a query means, or from any other request to a server."""
     text = f"{type(error).__name__}: {_text(error)}"
+    status = getattr(error, "getGrpcStatusCode", lambda: None)()
+    if _SESSION_ENDED.search(text) or getattr(status, "name", "") == "UNAVAILABLE":
+        return JobFailure(Verdict.STOPPED, _first_line(text))
+    return _judge(text)
+
+
+def _judge(text: str) -> JobFailure:
     found = _HOST.search(text)
     host = found.group(1) if found else None
     task = _STAGE.search(text)
@@ -74,6 +101,9 @@ def judge(error: BaseException) -> JobFailure:
         match = pattern.search(text)
         if match:
             return JobFailure(Verdict.ENVIRONMENT, match.group(0).strip(), host)
+    refused = _REFUSED.search(text)
+    if refused:
+        return JobFailure(Verdict.REFUSED, refused.group(0).strip(), host)
     if _STOPPED.search(text):  # Spark says that it cancels jobs then, too
         return JobFailure(Verdict.STOPPED, _first_line(text), host)
     if _CANCELLED.search(text):

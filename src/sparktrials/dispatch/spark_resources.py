@@ -6,12 +6,34 @@ from typing import Any
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 
-__all__ = ["is_local", "profile_on"]
+__all__ = ["DECLINED", "is_local", "need_profile", "profile_on"]
+
+DECLINED = (
+    "resource_profile has no effect on spark.master=%s: there are no executors whose resources "
+    "Spark manages"
+)
 
 
 def is_local(master: str) -> bool:
     """Whether Spark runs in the driver alone: there are no executors whose resources to manage."""
     return master.startswith("local") and not master.startswith("local-cluster")
+
+
+def need_profile(profile: object) -> None:
+    """Raise if a profile is none.
+
+    Raises
+    ------
+    InvalidArgumentType
+    """
+    from pyspark.resource import ResourceProfile  # noqa: PLC0415 - an extra
+
+    if not isinstance(profile, ResourceProfile):
+        msg = (
+            "resource_profile must be a pyspark.resource.ResourceProfile, as ResourceProfileBuilder"
+            f"().require(...).build returns it, got {profile!r}"
+        )
+        raise InvalidArgumentType(msg)
 
 
 def profile_on(context: Any, profile: object | None) -> Any | None:  # noqa: ANN401 - pyspark's
@@ -33,14 +55,7 @@ def profile_on(context: Any, profile: object | None) -> Any | None:  # noqa: ANN
     """
     if profile is None:
         return None
-    from pyspark.resource import ResourceProfile  # noqa: PLC0415 - an extra
-
-    if not isinstance(profile, ResourceProfile):
-        msg = (
-            "resource_profile must be a pyspark.resource.ResourceProfile, as ResourceProfileBuilder"
-            f"().require(...).build returns it, got {profile!r}"
-        )
-        raise InvalidArgumentType(msg)
+    need_profile(profile)
     if is_local(context.master):
         return None
     manager, made = context._jsc.sc().resourceProfileManager(), _in_jvm(context, profile)  # noqa: SLF001
@@ -61,6 +76,8 @@ def profile_on(context: Any, profile: object | None) -> Any | None:  # noqa: ANN
             "spark.task.cpus and spark.task.resource.* for the whole application"
         )
         raise InvalidArgument(msg) from error
+    from pyspark.resource import ResourceProfile  # noqa: PLC0415 - an extra
+
     return ResourceProfile(_java_resource_profile=made)
 
 

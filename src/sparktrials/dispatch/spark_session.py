@@ -1,4 +1,4 @@
-"""Finding Spark: the session, its context and its slots, or a clear error."""
+"""Spark classic: the context of a session and what it knows, or a clear error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.errors import InvalidArgumentType, SparkContextStopped, SparkNotAvailable
+from sparktrials.errors import InvalidArgumentType, SparkContextStopped
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = [
     "STOPPED",
     "context_of",
-    "find_context",
     "is_running",
     "is_stopped",
     "seconds_in_task",
     "slots_of",
+    "use_this_python",
 ]
 
 #: What `SparkContextStopped` says.
@@ -29,59 +29,16 @@ STOPPED = (
 )
 
 
-def find_context(session: object | None) -> SparkContext:
-    """Return the SparkContext to use: of `session`, of the running one, or of a new one.
-
-    Raises
-    ------
-    SparkNotAvailable
-        If pyspark or Java is missing, Spark does not start, or the session is a Connect session.
-    SparkContextStopped
-        If its context was stopped.
-    InvalidArgumentType
-        If `session` is not a SparkSession.
-    """
-    try:
-        from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        msg = (
-            "SparkTrials needs pyspark, which is not installed: pip install 'sparktrials[spark]', "
-            "or use Trials() to evaluate in this process"
-        )
-        raise SparkNotAvailable(msg) from error
-    if session is not None:
-        return context_of(session)
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return context_of(active)
-    ours = not is_running()  # in another thread than the one that made it no session is active
-    if ours:
-        _ensure_java()
-    try:
-        context = context_of(SparkSession.builder.getOrCreate())
-    except SparkNotAvailable:
-        raise
-    except Exception as error:
-        msg = f"Spark did not start: {type(error).__name__}: {error}"
-        raise SparkNotAvailable(msg) from error
-    if ours:
-        _use_this_python(context)
-    return context
-
-
 def context_of(session: Any) -> SparkContext:  # noqa: ANN401 - several session classes
     """Return the session's running context.
 
     Raises
     ------
-    SparkNotAvailable, SparkContextStopped, InvalidArgumentType
+    SparkContextStopped
+        If it was stopped.
+    InvalidArgumentType
+        If `session` is not a SparkSession.
     """
-    if type(session).__module__.startswith("pyspark.sql.connect"):
-        msg = (
-            "this version of SparkTrials needs a classic Spark session; the one given is a Spark "
-            "Connect session, which has no SparkContext"
-        )
-        raise SparkNotAvailable(msg)
     if not hasattr(session, "sparkContext"):
         msg = f"spark_session must be a SparkSession, got {session!r}"
         raise InvalidArgumentType(msg)
@@ -148,14 +105,8 @@ def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: A
     return None
 
 
-def _use_this_python(context: Any) -> None:  # noqa: ANN401 - a SparkContext
+def use_this_python(context: Any) -> None:  # noqa: ANN401 - a SparkContext
     """Have workers on this machine run this Python, not what ``python3`` happens to be."""
     told = "PYSPARK_PYTHON" in os.environ or context.getConf().get("spark.pyspark.python")
     if not told and context.master.startswith("local"):
         context.pythonExec = sys.executable
-
-
-def _ensure_java() -> None:
-    from sparktrials.dispatch.java import ensure_java  # noqa: PLC0415 - only to start Spark
-
-    ensure_java()

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Read by all of Spark's scripts before they start Java.
+# Everything stays on this machine, whatever its host name resolves to.
+SPARK_LOCAL_IP=127.0.0.1
+# For the server, which Spark takes for a daemon, and which holds the executor here.
+SPARK_DAEMON_MEMORY=1g

@@ -1,0 +1,305 @@
+"""Spark Connect: queries of one task each, through a `SparkSession` that may be a thin client's.
+
+Nothing here needs a SparkContext, an RDD, a broadcast variable or py4j. A pack is a ``mapInArrow``
+over one row. What executors need of a study goes to the server once as files of the session, which
+Spark brings to each executor; where it does not, it travels with each query.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparktrials.dispatch.shipping import (
+    digest_of,
+    make_task,
+    package_name,
+    package_zip,
+    payload_of,
+)
+from sparktrials.dispatch.spark_backend import Shipment
+from sparktrials.dispatch.spark_connect_pickling import dumps
+from sparktrials.dispatch.spark_connect_slots import ConnectSlots
+from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge_connect
+from sparktrials.dispatch.spark_resources import DECLINED, is_local, need_profile
+from sparktrials.errors import SparkContextStopped
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.worker import Pack
+    from sparktrials.study.protocols import Task
+
+__all__ = ["ConnectBackend"]
+
+logger = logging.getLogger("sparktrials.spark")
+
+#: Seconds that cancelling waits for the server: one that is gone is asked again for ten minutes.
+_CANCEL_WAIT_S = 1.0
+_REMEDY = (
+    "what had finished is kept: stop() the session, make a new one with "
+    "SparkSession.builder.remote(...).getOrCreate(), and call fmin again with the same store or "
+    "trials"
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Parcel:
+    """What executors need of a study, by the names that it has among the session's files.
+
+    Attributes
+    ----------
+    contents
+        ``"payload"`` and ``"package"``.
+    names
+        Their files.
+    with_queries
+        Whether they travel with each query, because the files do not arrive.
+    """
+
+    contents: dict[str, bytes]
+    names: dict[str, str]
+    package: str
+    with_queries: bool
+
+    def task(self, pack: bytes) -> Callable[[Any], Any]:
+        """Return the function for ``mapInArrow``."""
+        fetch = _given(self.contents) if self.with_queries else _from_files(self.names)
+        needed = () if self.with_queries else tuple(self.names.values())
+        return _arrow_task(make_task(pack, fetch, (), self.package), needed)
+
+
+class ConnectBackend:
+    """A `Backend` on a Spark Connect session.
+
+    Parameters
+    ----------
+    session
+        A session of `pyspark.sql.connect`.
+    profile
+        A ``pyspark.resource.ResourceProfile`` for the tasks, or None.
+
+    Raises
+    ------
+    InvalidArgumentType
+        If the profile is none.
+    """
+
+    def __init__(self, session: Any, profile: Any | None = None) -> None:  # noqa: ANN401
+        if profile is not None:
+            need_profile(profile)
+        self._session = session
+        self._profile = profile
+        self._slots = ConnectSlots(session, profile)
+        self._row: Any = None
+        self._schema: Any = None
+        self._uploaded: set[str] = set()
+        self._ended = False
+        self._interrupting: dict[str, threading.Thread] = {}
+
+    def check(self) -> None:
+        """Raise if the session cannot be used any more.
+
+        Raises
+        ------
+        SparkContextStopped
+        """
+        if self.stopped():
+            msg = f"the Spark Connect session was stopped; {_REMEDY}"
+            raise SparkContextStopped(msg)
+
+    def stopped(self) -> bool:
+        """Whether the session was stopped, or the server has said that it knows it no more."""
+        return self._ended or bool(self._session.is_stopped)
+
+    def gone(self, reason: str) -> str:
+        """Say that the session ended."""
+        return f"the Spark Connect session ended while trials were running ({reason}); {_REMEDY}"
+
+    def slots(self) -> int:
+        """Return how many tasks the cluster can run at once."""
+        self.check()
+        found: int = self._asked(self._slots)
+        return found
+
+    def growing(self) -> bool:
+        """Whether dynamic allocation is on."""
+        self.check()
+        conf = self._session.conf
+        found = self._asked(lambda: conf.get("spark.dynamicAllocation.enabled", "false"))
+        return str(found).lower() == "true"
+
+    def waiting(self) -> int:
+        """Spark Connect does not say; leases, which ask, need a channel anyway."""
+        return 0
+
+    def listens_on(self) -> None:
+        """Executors cannot be expected to reach the client of a server."""
+
+    def ship(self, task: Task) -> Shipment:
+        """Send a study to the server as files of the session."""
+        from pyspark.sql.types import BinaryType, StructField, StructType  # noqa: PLC0415 - extra
+
+        self.check()
+        payload, package = payload_of(task, dumps), package_zip()
+        digest, package_digest = digest_of(payload), digest_of(package)
+        contents = {"payload": payload, "package": package}
+        names = {
+            "payload": f"sparktrials-study-{digest}.pickle",
+            "package": package_name(package_digest),
+        }
+        self._asked(self._prepare)
+        self._schema = StructType([StructField("report", BinaryType())])
+        sent = self._asked(lambda: self._upload(contents, names))
+        return Shipment(digest, _Parcel(contents, names, package_digest, with_queries=not sent))
+
+    def unship(self, shipment: Shipment) -> None:
+        """Forget the study; the files that the server has of it go with the session."""
+        shipment.handle.contents.clear()
+
+    def capture(self) -> tuple[str, ...]:
+        """Return the thread's tags."""
+        return tuple(self._session.getTags())
+
+    def enter(self, captured: tuple[str, ...], tags: Sequence[str]) -> None:
+        """Give the thread these tags."""
+        for tag in (*captured, *tags):
+            self._session.addTag(tag)
+
+    def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:  # noqa: ARG002
+        """Run a pack as a query of one task."""
+        parcel: _Parcel = shipment.handle
+        content = pickle.dumps(pack)
+        report = b""
+        if not parcel.with_queries:
+            report = self._query(parcel.task(content))
+        if not report:
+            if not parcel.with_queries:
+                logger.info("the session's files do not reach executors: each query carries them")
+                parcel.with_queries = True
+            report = self._query(parcel.task(content))
+        return report
+
+    def cancel(self, tag: str) -> None:
+        """Interrupt queries by tag."""
+        asking = self._interrupting.get(tag)  # JobPool.close asks again and again
+        if asking is None or not asking.is_alive():
+            asking = threading.Thread(
+                target=self._interrupt, args=(tag,), name=f"interrupt {tag}", daemon=True
+            )
+            self._interrupting[tag] = asking
+            asking.start()
+        asking.join(_CANCEL_WAIT_S)
+
+    def judge(self, error: BaseException) -> JobFailure:
+        """Return what the exception means."""
+        failure = judge_connect(error)
+        if failure.verdict is Verdict.STOPPED:
+            self._ended = True
+        return failure
+
+    def seconds_in_task(self, stage: int | None) -> None:
+        """Spark Connect does not say."""
+
+    # ------------------------------------------------------------------
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Return what the server answers."""
+        try:
+            return ask()
+        except Exception as error:
+            failure = self.judge(error)
+            if failure.verdict is not Verdict.STOPPED:
+                raise
+            msg = f"the Spark Connect session ended ({failure.reason}); {_REMEDY}"
+            raise SparkContextStopped(msg) from error
+
+    def _prepare(self) -> None:
+        if self._profile is not None:
+            master = str(self._session.conf.get("spark.master", ""))
+            if is_local(master):
+                logger.warning(DECLINED, master)
+                self._profile = None
+        if self._row is None:
+            row = self._session.range(0, 1, 1, 1)
+            _ = row.schema  # asked for once, not for each query
+            self._row = row
+
+    def _query(self, task: Callable[[Any], Any]) -> bytes:
+        more = {} if self._profile is None else {"profile": self._profile}
+        answer = self._row.mapInArrow(task, self._schema, **more).toArrow()
+        report: bytes = answer.column(0)[0].as_py()
+        return report
+
+    def _upload(self, contents: dict[str, bytes], names: dict[str, str]) -> bool:
+        """Add files to the session; return False where it takes none."""
+        missing = {what: name for what, name in names.items() if name not in self._uploaded}
+        if not missing:
+            return True
+        with tempfile.TemporaryDirectory(prefix="sparktrials-") as directory:
+            paths = []
+            for what, name in missing.items():
+                path = Path(directory, name)
+                path.write_bytes(contents[what])
+                paths.append(str(path))
+            try:
+                self._session.addArtifacts(*paths, file=True)
+            except Exception as error:
+                if judge_connect(error).verdict is Verdict.STOPPED:
+                    raise
+                logger.info("the session takes no files: each query carries them: %s", error)
+                return False
+        self._uploaded.update(missing.values())
+        return True
+
+    def _interrupt(self, tag: str) -> None:
+        with contextlib.suppress(Exception):  # the session may be gone
+            self._session.interruptTag(tag)
+
+
+def _given(contents: dict[str, bytes]) -> Callable[[str], bytes]:
+    def fetch(name: str) -> bytes:  # nested: it travels by value
+        return contents[name]
+
+    return fetch
+
+
+def _from_files(names: dict[str, str]) -> Callable[[str], bytes]:
+    def fetch(name: str) -> bytes:
+        from pyspark import SparkFiles  # noqa: PLC0415 - on an executor
+
+        with open(SparkFiles.get(names[name]), "rb") as file:  # noqa: PTH123 - by value
+            return file.read()
+
+    return fetch
+
+
+def _arrow_task(
+    task: Callable[[Any], Iterator[bytes]], files: tuple[str, ...]
+) -> Callable[[Any], Iterator[Any]]:
+    """Return a task for ``mapInArrow``: its report is the one cell of its one batch.
+
+    Parameters
+    ----------
+    task
+        What `make_task` made.
+    files
+        The application's files that it needs: where one is missing the report is empty.
+    """
+
+    def run(batches: Any) -> Iterator[Any]:  # noqa: ANN401 - of pyarrow.RecordBatch
+        import os  # noqa: PLC0415 - by value, so all imports are inside
+
+        import pyarrow as pa  # noqa: PLC0415
+        from pyspark import SparkFiles  # noqa: PLC0415
+
+        there = all(os.path.exists(SparkFiles.get(name)) for name in files)  # noqa: PTH110
+        for report in task(batches) if there else (b"" for _ in batches):
+            yield pa.RecordBatch.from_arrays([pa.array([report], pa.binary())], ["report"])
+
+    return run
