@@ -14,10 +14,14 @@ import warnings
 
 import pytest
 
+from sparktrials.tracking import observer
+
 
 @pytest.fixture(autouse=True)
 def mlflow_settings(monkeypatch, tmp_path):
     """Keep MLflow quiet, patient for a moment only, and inside the test's directory."""
+    monkeypatch.setattr(observer, "FLUSH_S", 300.0)  # of a loaded machine
+    monkeypatch.setattr(observer, "STALLED_S", 300.0)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

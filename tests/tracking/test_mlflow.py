@@ -256,7 +256,7 @@ def test_a_server_dies_and_comes_back(server, mlflow, tmp_path, monkeypatch, war
     assert "could not be logged to MLflow: MlflowException: API request to" in last
 
     server.start()
-    monkeypatch.setattr(observer, "STALLED_S", 60.0)
+    monkeypatch.setattr(observer, "STALLED_S", 300.0)
     run(Trials(url, tracking="mlflow"), 12)
     parents, children = runs_of(mlflow)
     assert [p.info.status for p in parents] == ["FINISHED"]
@@ -293,6 +293,8 @@ def test_a_server_that_hangs_is_given_up(mlflow, silent_server, monkeypatch, war
 
 
 def test_an_interrupt_does_not_wait_for_a_server_that_hangs(mlflow, silent_server, monkeypatch):
+    monkeypatch.setattr(observer, "STALLED_S", 10.0)
+    monkeypatch.setattr(observer, "FLUSH_S", 60.0)
     waits = []
     close = observer.Backlog.close
     monkeypatch.setattr(

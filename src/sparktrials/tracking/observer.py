@@ -34,10 +34,10 @@ __all__ = ["MlflowObserver", "checked_tracking", "tracked"]
 
 logger = logging.getLogger("sparktrials.tracking")
 
-#: Seconds that ``fmin`` waits at its end for what is not written yet: in all, without any progress,
-#: and after an interrupt.
+#: Seconds that ``fmin`` waits at its end for what is not written yet: in all, without any progress
+#: (a new database takes its time for the first run), and after an interrupt.
 FLUSH_S = 60.0
-STALLED_S = 10.0
+STALLED_S = 20.0
 INTERRUPTED_S = 0.5
 #: Trials written at the same time, where the server is another process.
 _THREADS = 4
