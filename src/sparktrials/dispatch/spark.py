@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -105,6 +105,7 @@ class SparkDispatcher:
         self._channel = channel
         self._cluster_slots = SlotCount(backend)
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._pending: list[Event] = []  # happened, and not yet returned
         self._opened: _Open | None = None
 
     # ------------------------------------------------------------------ the protocol
@@ -124,7 +125,14 @@ class SparkDispatcher:
         SparkContextStopped
             If the context was stopped.
         """
-        shipment = self._backend.ship(task)
+        growing = self._backend.growing()
+        server = self._listen()
+        try:
+            shipment = self._backend.ship(task)
+        except BaseException:
+            if server is not None:
+                server.close()
+            raise
         study = SparkStudy(
             task=task,
             backend=self._backend,
@@ -135,12 +143,11 @@ class SparkDispatcher:
             limit_threads=self._limit_threads,
         )
         endings = Endings(self._backend, self._cluster_slots)
-        server = self._listen()
         packs = Packs(study, packing=self._packing)
         leases = None
         if server is not None:
-            growing = self._backend.growing()
             leases = Leases(study, server, endings, packing=self._packing, growing=growing)
+        self._pending = []
         self._opened = _Open(study, endings, packs, leases, server, pulling=leases is not None)
 
     def _listen(self) -> ChannelServer | None:
@@ -174,11 +181,13 @@ class SparkDispatcher:
         """Wait for at least one event, up to `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            found = [event for item in self._items(deadline) for event in self._events_of(item)]
-            found += self._look_up()
-            if found or not self._now.in_flight:
-                return found
-            if deadline is not None and time.monotonic() >= deadline:
+            # One after the other: what an error comes after is returned by the next call.
+            for item in self._items(deadline):
+                self._pending += self._events_of(item)
+            self._pending += self._look_up()
+            late = deadline is not None and time.monotonic() >= deadline
+            if self._pending or not self._now.in_flight or late:
+                found, self._pending = self._pending, []
                 return found
 
     def cancel(self, ids: Sequence[int]) -> None:
@@ -214,18 +223,16 @@ class SparkDispatcher:
             raise RuntimeError(msg)
         return self._opened
 
-    def _items(self, deadline: float | None) -> list[_Item]:
-        """Return what is in the inbox; wait for it while anything is under way."""
-        found: list[_Item] = []
+    def _items(self, deadline: float | None) -> Iterator[_Item]:
+        """Take what is in the inbox; wait for it while anything is under way."""
         with contextlib.suppress(queue.Empty):
-            if self._now.in_flight:
+            if self._now.in_flight and not self._pending:
                 wait = _LOOK_UP_S
                 if deadline is not None:
                     wait = min(wait, max(0.0, deadline - time.monotonic()))
-                found.append(self._inbox.get(timeout=wait))
+                yield self._inbox.get(timeout=wait)
             while True:
-                found.append(self._inbox.get_nowait())
-        return found
+                yield self._inbox.get_nowait()
 
     def _look_up(self) -> list[Event]:
         leases = self._now.leases
@@ -240,11 +247,11 @@ class SparkDispatcher:
         if now.leases is None or not isinstance(item.job.subject, Lease):
             return now.packs.ended(item, ending)
         unreachable = None if ending.report is None else ending.report.unreachable
-        if unreachable is not None and now.pulling:
+        if unreachable is not None and now.pulling and now.leases.unreached():
             # No executor of this cluster can be counted on to reach the channel.
             logger.info("executors cannot reach the driver, so trials are pushed: %s", unreachable)
             now.pulling = False
-            now.packs.submit(now.leases.recall(), ())
+            now.packs.submit(*now.leases.recall())
         return now.leases.ended(item, ending)
 
 

@@ -52,6 +52,9 @@ _BATCH_S = 0.02
 _BATCH_BLIND_S = 0.2
 #: Leases in a row that may fail without a trial, beside three for each slot.
 _FAILURES = 5
+#: Bytes that a message with trials may take about, and those of a number in it.
+_MESSAGE_BYTES = 2**18
+_NUMBER_BYTES = 32
 #: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
 _OVERDUE_S = 5.0
 
@@ -98,6 +101,8 @@ class Leases:
         self._sent = 0  # trials that are with executors
         self._next = 0
         self._failures = 0
+        self._reached = False
+        self._unreached = 0  # tasks in a row that could not connect
         self._closing = False
         self._crowded = False
         self._crowd_seen = -math.inf
@@ -157,13 +162,24 @@ class Leases:
                 asking |= lease.asks
         return asking
 
-    def recall(self) -> list[Trial]:
-        """Return what was never sent, and forget it; slots that wait are given back."""
-        left = list(self._queue)
+    def unreached(self) -> bool:
+        """Take note of a task that could not connect; whether to give up on the channel.
+
+        At once where none ever could; elsewhere it may be that one host's trouble, or a moment's.
+        """
+        self._unreached += 1
+        return not self._reached or self._unreached > _FAILURES + self.capacity
+
+    def recall(self) -> tuple[list[Trial], frozenset[int]]:
+        """Return what was never sent, and which of it is to run alone, and forget it.
+
+        Slots that wait are given back.
+        """
+        left, alone = list(self._queue), frozenset(self._alone)
         self._queue.clear()
         while self._idle:
             self._end(self._idle.popleft())
-        return left
+        return left, alone
 
     def look_up(self) -> list[Event]:
         """Give back slots that idle, end trials that are overdue; return events of one's own."""
@@ -221,9 +237,11 @@ class Leases:
             self._server.send(lease.peer, {"kind": "trials", "trials": specs(batch)})
 
     def _batch(self, size: int) -> list[Trial]:
-        """Take trials from the queue: up to `size`, or one that is to run alone."""
+        """Take trials from the queue: up to `size` in one message, or one that is to run alone."""
         batch: list[Trial] = []
-        while self._queue and len(batch) < size:
+        room = _MESSAGE_BYTES
+        while self._queue and len(batch) < size and room > 0:
+            room -= sum(len(label) + _NUMBER_BYTES for label in self._queue[0].point)
             if self._queue[0].id in self._alone:
                 if not batch:
                     batch.append(self._queue.popleft())
@@ -288,6 +306,7 @@ class Leases:
         if lease is None or lease.peer is not None or lease.over:
             self._server.drop(item.peer)
             return
+        self._reached, self._unreached = True, 0
         lease.peer = item.peer
         lease.host = str(item.hello.get("host", ""))[:255]
         lease.since = time.monotonic()
@@ -357,7 +376,8 @@ class Leases:
         self._sent -= len(lease.sent)
         if ending.crash is not None:
             events.append(Crashed(ending.crash))
-        elif ending.failure is not None:
+            return events  # where Spark is gone, there are no slots to ask for
+        if ending.failure is not None:
             events += self._failed(lease, ending)
         self._ask_for_slots()
         return events

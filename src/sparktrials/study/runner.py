@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -116,6 +117,7 @@ class Runner:
     dumps: Callable[[object], bytes] = pickle.dumps
     clock: Clock = field(default_factory=SystemClock)
     _told: set[str] = field(default_factory=set)
+    _unhandled: deque[Event] = field(default_factory=deque)
     _unrecorded: list[Change] = field(default_factory=list)
 
     @property
@@ -206,13 +208,10 @@ class Runner:
 
     def _absorb(self, timeout: float) -> None:
         """Wait for events and record what follows from them."""
-        events = self.dispatcher.events(timeout)
-        self._pass_on(events)
-        now = self.clock.time()
-        changes = [change for event in events for change in self.loop.handle(event, now)]
+        changes = self._take(timeout)
         if not changes:
             return
-        self._record(changes)
+        self._record(())
         self.observer.update(self.history, len(self.loop.running))
         ended = [c.trial for c in changes if c.trial.state.terminal]
         if not ended:
@@ -220,6 +219,23 @@ class Runner:
         self.loop.judge_best()
         if self.loop.stop is None and self.early_stop is not None and self.early_stop(ended):
             self.loop.stop = Stop(StopReason.EARLY_STOPPING)
+
+    def _take(self, timeout: float) -> list[Change]:
+        """Wait for events; note what follows from them, to be recorded, and return it.
+
+        An error or an interrupt in between leaves events to be handled at the next call.
+        """
+        self._unhandled += self.dispatcher.events(timeout)
+        return self._handle()
+
+    def _handle(self) -> list[Change]:
+        noted, now = len(self._unrecorded), self.clock.time()
+        while self._unhandled:
+            event = self._unhandled[0]
+            self._pass_on((event,))
+            self._unrecorded += self.loop.handle(event, now)
+            self._unhandled.popleft()
+        return self._unrecorded[noted:]
 
     # ------------------------------------------------------------------ recording
 
@@ -311,23 +327,27 @@ class Runner:
         self.observer.update(self.history, 0)
 
     def _drain(self) -> None:
-        running, start = self.loop.running, self.clock.monotonic()
+        running = self.loop.running
+        if not running and not self._unhandled:
+            return
+        start = self.clock.monotonic()
+        self._handle()
+        self._record(())
         if running and self.dispatcher.stop(list(running)):
             self._collect(start + STOP_GRACE_S)
         if running:
             self.dispatcher.cancel(list(running))
             self._collect(start + CANCEL_GRACE_S)
+            self._take(0.0)  # also if it took long to cancel
+            self._record(())
 
     def _collect(self, end: float) -> None:
         """Record what becomes of the trials that run, until a time."""
         loop = self.loop
         while loop.running and (left := end - self.clock.monotonic()) > 0:
-            events = self.dispatcher.events(left)
-            if not events:
-                return
-            self._pass_on(events)
-            now = self.clock.time()
-            self._record([c for event in events for c in loop.handle(event, now)])
+            if not self._take(left) and self.clock.monotonic() < end:
+                return  # nothing is under way
+            self._record(())
 
     # ------------------------------------------------------------------ telling people
 

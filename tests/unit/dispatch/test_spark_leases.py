@@ -425,7 +425,9 @@ def test_what_was_never_sent_is_recalled():
     bench = Bench(slots=1)
     bench.submit(3)
     bench.connect(0)
-    assert [t.id for t in bench.leases.recall()] == [1, 2]
+    left, alone = bench.leases.recall()
+    assert [t.id for t in left] == [1, 2]
+    assert not alone
     assert bench.leases.in_flight == 1
 
 
@@ -523,3 +525,43 @@ def test_leases_are_short_where_others_wait(monkeypatch):
     bench.connect(1)
     bench.finish(1, 2)
     assert bench.got(1) == [[2], [3]]
+
+
+# --------------------------------------------------------------------- what a review found
+
+
+def test_one_host_that_cannot_connect_does_not_end_the_channel():
+    bench = Bench(slots=2)
+    assert bench.leases.unreached()  # nobody ever could
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.connect(0)
+    assert not bench.leases.unreached()
+    assert any(bench.leases.unreached() for _ in range(20))
+
+
+def test_a_batch_fits_a_message(monkeypatch):
+    monkeypatch.setattr(spark_leases, "_MESSAGE_BYTES", 100)
+    bench = Bench(slots=1)
+    bench.leases._pacer = FixedPacer()
+    bench.submit(50)
+    bench.connect(0)
+    assert [len(ids) for ids in bench.got(0)] == [4]
+
+
+class FixedPacer:
+    def pack(self, tasks):
+        return 40
+
+    def observe(self, *args, **kwargs):
+        pass
+
+
+def test_the_end_of_spark_asks_for_no_slots():
+    bench = Bench(slots=2)
+    bench.submit(3)
+    bench.connect(0)
+    started = len(bench.jobs.started)
+    events = bench.end(0, Ending(crash=RuntimeError("gone")))
+    assert isinstance(events[-1], Crashed)
+    assert len(bench.jobs.started) == started

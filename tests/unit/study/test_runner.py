@@ -287,3 +287,23 @@ def test_thousands_of_free_slots_do_not_wait_for_the_last_point(adaptive, asked)
     h.runner.run()
     assert [n for n, _ in calls] == asked
     assert [there > 0 for _, there in calls] == [False, *[True] * (len(asked) - 1)]
+
+
+def test_an_interrupt_while_events_are_handled_loses_none_of_them() -> None:
+    h = harness()
+    calls = []
+    original = type(h.runner.loop).handle
+
+    def interrupted(self, event, now):
+        calls.append(event)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, event, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(h.runner.loop), "handle", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            h.runner.run()
+    for trial_id, outcome in h.dispatcher.delivered.items():
+        assert h.runner.history[trial_id].loss == outcome.loss
+    assert not h.runner.history.count(TrialState.RUNNING)

@@ -186,7 +186,8 @@ class Journal:
             # It may be this very one, whose acknowledgement was lost.
             found = self._client.find_one(ENTRIES, entry["_id"])
             if found is None or found.get("token") != token:
-                if "piece" in entry:
+                # An entry that is not to be seen yet may be this one, which needs its piece.
+                if "piece" in entry and found is not None:
                     self.drop(entry["piece"])
                 return False
         self._note({**entry, "rows": rows, "number": number})
