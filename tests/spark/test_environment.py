@@ -334,17 +334,6 @@ def test_no_pyspark(monkeypatch):
     assert "Trials()" in str(caught.value)
 
 
-def test_a_connect_session():
-    from sparktrials import SparkTrials
-
-    class SparkSession:
-        pass
-
-    SparkSession.__module__ = "pyspark.sql.connect.session"
-    with pytest.raises(SparkNotAvailable, match="Connect"):
-        SparkTrials(spark_session=SparkSession())
-
-
 def test_the_exceptions_are_spark_errors():
     for kind in (ExecutorEnvironmentError, SparkContextStopped, SparkNotAvailable):
         assert issubclass(kind, SparkError)
