@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sparktrials.api.saving import load_trials as load_trials
     from sparktrials.api.spark_trials import SparkTrials as SparkTrials
     from sparktrials.api.trials import Trials as Trials, trials_from_docs as trials_from_docs
+    from sparktrials.dispatch.broadcasting import broadcast as broadcast
     from sparktrials.dispatch.current import (
         CurrentTrial as CurrentTrial,
         current_trial as current_trial,
@@ -69,6 +70,7 @@ _PUBLIC = {
     "SparkTrials": ("sparktrials.api.spark_trials", "SparkTrials"),
     "Trials": ("sparktrials.api.trials", "Trials"),
     "anneal": ("sparktrials.suggest.anneal", None),
+    "broadcast": ("sparktrials.dispatch.broadcasting", "broadcast"),
     "current_trial": ("sparktrials.dispatch.current", "current_trial"),
     "errors": ("sparktrials.errors", None),
     "exceptions": ("sparktrials.errors", None),

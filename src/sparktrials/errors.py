@@ -24,6 +24,7 @@ Nothing here imports another module of the package, so all may import this one.
     ├── AllTrialsFailed
     ├── TrialFailed (RuntimeError)              an objective failed on an executor
     ├── ObjectiveNotPicklable (TypeError)
+    ├── BroadcastDestroyed (RuntimeError)
     ├── StoreError
     │   ├── StoreCorrupt
     │   ├── StoreVersionError
@@ -137,6 +138,10 @@ class TrialFailed(SparkTrialsError, RuntimeError):
 
 class ObjectiveNotPicklable(SparkTrialsError, TypeError):
     """The objective cannot be sent to another process; the message names the culprit."""
+
+
+class BroadcastDestroyed(SparkTrialsError, RuntimeError):
+    """A broadcast is used after its ``destroy()``."""
 
 
 class StoreError(SparkTrialsError):

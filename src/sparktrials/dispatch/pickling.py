@@ -1,9 +1,10 @@
-"""Pickles an objective for another process, and says what in it cannot be pickled."""
+"""Pickles an objective for another process; says what in it cannot be pickled, or is too large."""
 
 from __future__ import annotations
 
 import functools
 import types
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.errors import ObjectiveNotPicklable
@@ -11,13 +12,17 @@ from sparktrials.errors import ObjectiveNotPicklable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["culprit", "pickled"]
+__all__ = ["CLOSURE_LIMIT", "culprit", "heaviest", "pickled"]
 
+#: Bytes of a pickled objective above which `pickled` warns.
+CLOSURE_LIMIT = 10_000_000
 _MAX_DEPTH = 6
+#: What holds variables, rather than being the value of one.
+_HOLDERS = (types.FunctionType, types.MethodType, functools.partial)
 
 
 def pickled(value: object, what: str, dumps: Callable[[object], bytes]) -> bytes:
-    """Return the pickle of `value`.
+    """Return the pickle of `value`; warn of one that is better sent without its data.
 
     Parameters
     ----------
@@ -34,7 +39,7 @@ def pickled(value: object, what: str, dumps: Callable[[object], bytes]) -> bytes
         Naming the variable that is to blame.
     """
     try:
-        return dumps(value)
+        content = dumps(value)
     except Exception as error:
         path = culprit(value, dumps)
         blame = f"; the culprit is {path}" if path else ""
@@ -45,6 +50,44 @@ def pickled(value: object, what: str, dumps: Callable[[object], bytes]) -> bytes
             "the driver"
         )
         raise ObjectiveNotPicklable(msg) from error
+    if len(content) > CLOSURE_LIMIT:
+        _warn_of_size(value, what, dumps, len(content))
+    return content
+
+
+def _warn_of_size(value: object, what: str, dumps: Callable[[object], bytes], size: int) -> None:
+    path, part = heaviest(value, dumps)
+    named = f", {part / 1e6:,.0f} MB of it in {path}" if path else ""
+    msg = (
+        f"{what} takes {size / 1e6:,.0f} MB to be sent to other processes{named}: each of them "
+        "loads its own copy, for each study. Make data = sparktrials.broadcast(...) of it before, "
+        "and read data.value in the objective"
+    )
+    warnings.warn(msg, stacklevel=3)
+
+
+def heaviest(value: object, dumps: Callable[[object], bytes]) -> tuple[str, int]:
+    """Return the path to the variable that makes up most of a pickle, and its own size.
+
+    The path is empty where no single one does.
+    """
+    path, size = "", len(dumps(value))
+    for _ in range(_MAX_DEPTH):
+        parts = [(_size(part, dumps), name, part) for name, part in _parts(value)]
+        largest, name, part = max(parts, key=lambda entry: entry[0], default=(0, "", None))
+        if largest <= size / 2:
+            break
+        path, size, value = f"{path} → {name}" if path else name, largest, part
+        if name != "self" and not isinstance(value, _HOLDERS):
+            break  # the variable itself, not what is inside
+    return path, size
+
+
+def _size(value: object, dumps: Callable[[object], bytes]) -> int:
+    try:
+        return len(dumps(value))
+    except Exception:  # noqa: BLE001 - a part that pickles in its place only
+        return 0
 
 
 def culprit(value: object, dumps: Callable[[object], bytes]) -> str | None:

@@ -78,6 +78,7 @@ def make_task(
     fetch: Callable[[str], bytes],
     extras: tuple[Any, ...],
     package_digest: str,
+    data: tuple[tuple[str, Any], ...] = (),
 ) -> Callable[[Any], Iterator[bytes]]:
     """Return the function that Spark runs as a task's one partition.
 
@@ -97,6 +98,8 @@ def make_task(
         them to the job.
     package_digest
         Names the zip.
+    data
+        Where values of ``sparktrials.broadcast`` are to be had, see `broadcasting.provide`.
     """
     version = sparktrials.__version__
     zip_name = package_name(package_digest)
@@ -166,6 +169,7 @@ def make_task(
 
             if not ours():
                 use_zip()
+            from sparktrials.dispatch.broadcasting import provide  # noqa: PLC0415
             from sparktrials.dispatch.task_environment import (  # noqa: PLC0415
                 is_bound_elsewhere,
                 resources_of,
@@ -182,6 +186,7 @@ def make_task(
             if is_bound_elsewhere(resources):
                 return iter((run_nothing(),))  # and this Python is of no use for GPUs
             consume()
+            provide(data)
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
             report = run_pack(todo, lambda: fetch("payload"), attempt, stage, resources)
         except Exception as error:  # noqa: BLE001 - to end the study with it

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import pickle
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.dispatch.broadcasting import collecting
 from sparktrials.dispatch.shipping import digest_of, make_task, package_zip, payload_of
 from sparktrials.dispatch.spark_backend import Shipment
 from sparktrials.dispatch.spark_channel import place_to_listen
@@ -100,6 +102,8 @@ class ClassicBackend:
         """Broadcast a study; the broadcasts that its objective refers to go along with each job."""
         from pyspark import cloudpickle  # noqa: PLC0415 - an extra
 
+        from sparktrials.dispatch.spark_broadcast import ClassicPublication  # noqa: PLC0415
+
         if self.stopped():
             raise SparkContextStopped(STOPPED)
         if self._declined:
@@ -107,13 +111,19 @@ class ClassicBackend:
         # Spark notes here which broadcasts are pickled, to attach them to the next job.
         registry = self._context._pickled_broadcast_vars  # noqa: SLF001
         registry.clear()
-        payload = payload_of(task, cloudpickle.dumps)
+        with collecting() as handles:
+            payload = payload_of(task, cloudpickle.dumps)
         extras = tuple(registry)
         registry.clear()
+        publish = functools.partial(ClassicPublication, self._context)
+        data = tuple(
+            (key, handle.published(self._context, publish).reference)
+            for key, handle in handles.items()
+        )
         package = package_zip()
         broadcast = self._context.broadcast({"payload": payload, "package": package})
         self._base = self._context.parallelize([0], 1)
-        return Shipment(digest_of(payload), (broadcast, extras, digest_of(package)))
+        return Shipment(digest_of(payload), (broadcast, extras, digest_of(package), data))
 
     def unship(self, shipment: Shipment) -> None:
         """Free the broadcast."""
@@ -133,8 +143,8 @@ class ClassicBackend:
     def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
         """Run a pack as an RDD job of one task."""
         self._context.setJobDescription(description)
-        broadcast, extras, package = shipment.handle
-        task = make_task(pickle.dumps(pack), _from(broadcast), extras, package)
+        broadcast, extras, package, data = shipment.handle
+        task = make_task(pickle.dumps(pack), _from(broadcast), extras, package, data=data)
         rdd = self._base.mapPartitions(task)
         if self._profile is not None:
             rdd = rdd.withResources(self._profile)

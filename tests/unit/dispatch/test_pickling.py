@@ -9,7 +9,7 @@ from functools import partial
 import cloudpickle
 import pytest
 
-from sparktrials.dispatch.pickling import culprit, pickled
+from sparktrials.dispatch.pickling import CLOSURE_LIMIT, culprit, heaviest, pickled
 from sparktrials.errors import ObjectiveNotPicklable
 
 LOCK = threading.Lock()
@@ -112,3 +112,55 @@ def test_an_object_that_refuses_by_itself_is_named_by_its_type():
 
     with pytest.raises(ObjectiveNotPicklable, match=r"Refuses.*not me"):
         pickled(closure(Refuses()), "the objective", cloudpickle.dumps)
+
+
+BIG = b"x" * (CLOSURE_LIMIT + 1)
+
+
+def uses_big(x):
+    return len(BIG) + x
+
+
+LARGE = {
+    "closure": (lambda: closure(BIG), "variable 'value' of <lambda>"),
+    "closure in closure": (
+        lambda: closure(closure(BIG)),
+        "variable 'value' of <lambda> → variable",
+    ),
+    "global": (lambda: uses_big, "global variable 'BIG' of uses_big"),
+    "default": (lambda: lambda x, data=BIG: x, "default argument 0"),
+    "partial": (lambda: partial(nested, data={"a": [BIG]}), "argument 'data'"),
+    "callable": (lambda: Thing(a=1, held=BIG), "attribute 'held'"),
+    "method": (lambda: Thing(a=1, held=BIG).method, "self → attribute 'held'"),
+    "closure over an object": (lambda: closure(Thing(held=BIG)), "variable 'value' of <lambda>"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_objective_is_warned_of_by_the_variable(name):
+    make, path = LARGE[name]
+    value = make()
+    with pytest.warns(UserWarning, match="10 MB of it in") as caught:
+        content = pickled(value, "the objective", cloudpickle.dumps)
+    assert len(content) > CLOSURE_LIMIT
+    (text,) = [str(w.message) for w in caught]
+    assert path in text
+    assert "sparktrials.broadcast" in text
+
+
+def test_where_no_variable_is_to_blame_alone_none_is_named():
+    parts = [bytes([i]) * 3_000_000 for i in range(4)]
+    a, b, c, d = parts
+    with pytest.warns(UserWarning, match="takes 12 MB to be sent") as caught:
+        pickled(lambda x: (a, b, c, d, x), "the objective", cloudpickle.dumps)
+    assert "of it in" not in str(caught[0].message)
+
+
+def test_the_variable_itself_is_named_not_what_is_inside():
+    path, size = heaviest(closure({"a": {"b": BIG}, "c": 1}), cloudpickle.dumps)
+    assert path == "variable 'value' of <lambda>"
+    assert CLOSURE_LIMIT < size < CLOSURE_LIMIT + 1000
+
+
+def test_a_small_objective_is_not_warned_of():
+    pickled(closure(b"x" * 1_000_000), "the objective", cloudpickle.dumps)

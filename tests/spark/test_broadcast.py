@@ -1,0 +1,149 @@
+"""Large values on real Spark: once to each executor, shared by its workers, freed in the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from sparktrials import SparkTrials, broadcast, fmin, hp, rand
+from sparktrials.dispatch.pickling import CLOSURE_LIMIT
+
+pyspark = pytest.importorskip("pyspark")
+# Executors have no tests: what objectives here refer to travels with them.
+pyspark.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def run(fn, trials=None, **keywords):
+    trials = SparkTrials() if trials is None else trials
+    defaults = {"algo": rand.suggest, "max_evals": 4, "rstate": 0, "verbose": False}
+    fmin(fn, hp.uniform("x", 0, 1), trials=trials, **{**defaults, **keywords})
+    return trials.results
+
+
+@pytest.mark.spark35
+@pytest.mark.parametrize("channel", [True, False], ids=["channel", "pushed"])
+def test_an_objective_reads_the_value(spark_local, channel):
+    data = broadcast({"array": np.arange(1000.0), "frame": [1, 2]})
+
+    def inner(x):
+        return data.value["array"].sum() + x
+
+    def objective(x):
+        value = data.value
+        array = value["array"]
+        return {
+            "loss": inner(x),
+            "status": "ok",
+            "own": bool(array.flags.owndata),
+            "pid": os.getpid(),
+        }
+
+    results = run(objective, SparkTrials(channel=channel))
+    assert {round(r["loss"] // 1) for r in results} == {499500}
+    assert not any(r["own"] for r in results)  # it is mapped
+
+
+def test_several_studies_and_a_broadcast_of_sparks_own(spark_local):
+    first, second = broadcast(np.ones(10)), broadcast(np.zeros(10))
+    sparks = spark_local.sparkContext.broadcast(5)
+    for _ in range(2):
+        for data, total in ((first, 10), (second, 0)):
+            results = run(lambda x, data=data: data.value.sum() + sparks.value + 0 * x)
+            assert {r["loss"] for r in results} == {total + 5}
+    assert len(first._published) == len(second._published) == 1
+    first.unpersist()
+    assert {r["loss"] for r in run(lambda x: first.value.sum())} == {10}
+    first.destroy()
+    assert {r["loss"] for r in run(lambda x: second.value.sum())} == {0}
+
+
+def test_a_value_in_the_search_space(spark_local):
+    data = broadcast(np.ones(10))
+    space = {"x": hp.uniform("x", 0, 1), "data": data}
+    trials = SparkTrials()
+    fmin(
+        lambda p: p["data"].value.sum(), space, algo=rand.suggest, max_evals=2, trials=trials,
+        verbose=False,
+    )  # fmt: skip
+    assert trials.losses() == [10.0, 10.0]
+
+
+def test_a_large_closure_is_warned_of(spark_local):
+    table = np.zeros(CLOSURE_LIMIT // 8 + 1000)
+    with pytest.warns(UserWarning, match="variable 'table' of <lambda>"):
+        run(lambda x: table[0] + x)
+    data = broadcast(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(lambda x: data.value[0] + x)
+
+
+ONCE = """
+    import json, os, sys, time
+    from pathlib import Path
+    import numpy as np
+    from pyspark.sql import SparkSession
+    from sparktrials import SparkTrials, broadcast, fmin, hp, rand
+
+    session = SparkSession.builder.getOrCreate()
+    folder = Path(sys.argv[1])
+    data = broadcast(np.arange(25_000_000.0))  # 200 MB
+
+    def executor():
+        daemon = os.getppid()
+        stat = Path(f"/proc/{daemon}/stat").read_text()
+        return int(stat.rpartition(")")[2].split()[1])
+
+    def mapped():
+        # The file that the array is in, and what of it this process has for itself.
+        found, private, ours = set(), 0, False
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            words = line.split()
+            if "-" in words[0] and not words[0].endswith(":"):
+                ours = len(words) > 5 and "broadcast" in words[5]
+                if ours:
+                    found.add(words[5])
+            elif ours and words[0] == "Private_Dirty:":
+                private += int(words[1])
+        return sorted(found), private
+
+    def objective(x):
+        total = float(data.value.sum())
+        (folder / f"{os.getpid()}").touch()
+        deadline = time.monotonic() + 60
+        while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        paths, private = mapped()
+        return {"loss": total, "status": "ok", "paths": paths, "private_kb": private,
+                "worker": os.getpid(), "executor": executor()}
+
+    rows = []
+    for _ in range(2):
+        trials = SparkTrials()
+        fmin(objective, hp.uniform("x", 0, 1), algo=rand.suggest, max_evals=6, trials=trials,
+             verbose=False, rstate=0)
+        rows += trials.results
+    data.destroy()
+    print(json.dumps(rows))
+    session.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_value_comes_once_to_each_executor(spark_script, tmp_path):
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    rows = json.loads(spark_script(ONCE, folder, timeout=390).stdout)
+    assert len(rows) == 12
+    assert {row["loss"] for row in rows} == {25_000_000 * 24_999_999 / 2}
+    executors = {row["executor"] for row in rows}
+    assert len(executors) == 2
+    for executor in executors:
+        paths = {p for row in rows if row["executor"] == executor for p in row["paths"]}
+        assert len(paths) == 1  # one file, for both studies
+    assert max(row["private_kb"] for row in rows) < 1000
