@@ -57,6 +57,9 @@ class SparkTrials(Trials):
         Whether libraries with thread pools of their own (BLAS, OpenMP, numexpr) keep to the cpus of
         the trial's task. Variables that are set on the executors, such as ``OPENBLAS_NUM_THREADS``,
         come first.
+    nodes_per_trial
+        How many tasks run each trial together, for distributed training (docs/how-to/
+        distributed-training.md): all call the objective, what rank 0 returns is the result.
     tracking
         As in `Trials`; None logs to the run of MLflow's that is active where ``fmin`` is called,
         if there is one, and False does not.
@@ -89,6 +92,7 @@ class SparkTrials(Trials):
         max_retries: int = 2,
         channel: bool | None = None,
         limit_threads: bool = True,
+        nodes_per_trial: int = 1,
         tracking: str | bool | None = None,
     ) -> None:
         self.user_specified_parallelism = _parallelism(parallelism)
@@ -98,6 +102,7 @@ class SparkTrials(Trials):
         self.max_retries = _max_retries(max_retries)
         self.channel = None if channel is None else bool(channel)
         self.limit_threads = bool(limit_threads)
+        self.nodes_per_trial = _nodes(nodes_per_trial)
         self.resource_profile = resource_profile
         self._spark = spark_session
         super().__init__(store, exp_key, tracking=tracking)
@@ -129,7 +134,7 @@ class SparkTrials(Trials):
         """Trials at once: what was asked for, or the cluster's slots now."""
         if self.user_specified_parallelism is not None:
             return self.user_specified_parallelism
-        return self._backend().slots()
+        return max(1, self._backend().slots() // self.nodes_per_trial)
 
     def count_successful_trials(self) -> int:
         """Return how many trials came to a result, whatever its status, as Hyperopt counts."""
@@ -172,6 +177,7 @@ class SparkTrials(Trials):
             packing=self.max_retries > 0,
             channel=self.channel is not False,
             limit_threads=self.limit_threads,
+            nodes=self.nodes_per_trial,
         )
 
 
@@ -190,5 +196,12 @@ def _parallelism(value: object) -> int | None:
 def _max_retries(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         msg = f"max_retries must be 0 or a positive whole number, got {value!r}"
+        raise InvalidArgument(msg)
+    return int(value)
+
+
+def _nodes(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        msg = f"nodes_per_trial must be a positive whole number, got {value!r}"
         raise InvalidArgument(msg)
     return int(value)

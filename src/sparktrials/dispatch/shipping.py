@@ -78,7 +78,9 @@ def make_task(
     fetch: Callable[[str], bytes],
     extras: tuple[Any, ...],
     package_digest: str,
+    *,
     data: tuple[tuple[str, Any], ...] = (),
+    ranks: tuple[str, Any] | None = None,
 ) -> Callable[[Any], Iterator[bytes]]:
     """Return the function that Spark runs as a task's one partition.
 
@@ -100,6 +102,8 @@ def make_task(
         Names the zip.
     data
         Where values of ``sparktrials.broadcast`` are to be had, see `broadcasting.provide`.
+    ranks
+        Of a barrier job: a name of its own, and the accumulator that takes failures.
     """
     version = sparktrials.__version__
     zip_name = package_name(package_digest)
@@ -160,6 +164,29 @@ def make_task(
                 }
             )
 
+        def answer(report: bytes, *, ends: bool = True) -> Iterator[bytes]:
+            if ranks is None:
+                return iter((report,))
+            if ends:
+                ranks[1].add([(ranks[0], report)])
+            return iter((pickle.dumps((ends, report)),))
+
+        def run_it(todo: Any, resources: Any) -> Iterator[bytes]:  # noqa: ANN401
+            if ranks is None:
+                return answer(run_pack(todo, payload, attempt, stage, resources))
+            from pathlib import Path  # noqa: PLC0415
+
+            from pyspark import SparkFiles  # noqa: PLC0415
+
+            from sparktrials.dispatch.barrier import run_rank  # noqa: PLC0415
+
+            marker = Path(SparkFiles.getRootDirectory(), ranks[0]).absolute()
+            ends, report = run_rank(todo, payload, context, resources, marker)
+            return answer(report, ends=ends)
+
+        def payload() -> bytes:
+            return fetch("payload")
+
         def consume() -> None:
             for _ in iterator:  # else Spark throws this Python away after the task
                 pass
@@ -177,21 +204,21 @@ def make_task(
             from sparktrials.dispatch.worker import run_nothing, run_pack  # noqa: PLC0415
         except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
             consume()
-            return iter((described(error, internal=False),))
+            return answer(described(error, internal=False))
         context = TaskContext.get()
         attempt = context.attemptNumber() if context is not None else 0
         stage = context.stageId() if context is not None else None
         try:
             resources = resources_of(context)
             if is_bound_elsewhere(resources):
-                return iter((run_nothing(),))  # and this Python is of no use for GPUs
+                return answer(run_nothing())  # and this Python is of no use for GPUs
             consume()
             provide(data)
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
-            report = run_pack(todo, lambda: fetch("payload"), attempt, stage, resources)
+            return run_it(todo, resources)
         except Exception as error:  # noqa: BLE001 - to end the study with it
-            report = described(error, internal=True)
-        del attached
-        return iter((report,))
+            return answer(described(error, internal=True))
+        finally:
+            del attached
 
     return run

@@ -87,6 +87,8 @@ class SparkDispatcher:
         True lets executors pull, where they can reach this process; False pushes.
     limit_threads
         Whether thread pools of libraries keep to a task's cpus.
+    nodes
+        Tasks for each trial, which run together; more than 1 turns packing and channel off.
     """
 
     def __init__(
@@ -97,13 +99,15 @@ class SparkDispatcher:
         packing: bool = True,
         channel: bool = True,
         limit_threads: bool = True,
+        nodes: int = 1,
     ) -> None:
         self._limit_threads = limit_threads
+        self._nodes = nodes
         self._backend = backend
         self._parallelism = parallelism
-        self._packing = packing
-        self._channel = channel
-        self._cluster_slots = SlotCount(backend)
+        self._packing = packing and nodes == 1
+        self._channel = channel and nodes == 1
+        self._cluster_slots = SlotCount(backend, nodes)
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._pending: list[Event] = []  # happened, and not yet returned
         self._opened: _Open | None = None
@@ -124,7 +128,11 @@ class SparkDispatcher:
             If the objective or a constant of the space does not pickle.
         SparkContextStopped
             If the context was stopped.
+        InvalidArgument
+            If the cluster cannot run that many tasks together.
         """
+        if self._nodes > 1:
+            self._backend.check_together(self._nodes)
         growing = self._backend.growing()
         server = self._listen()
         try:
@@ -141,6 +149,7 @@ class SparkDispatcher:
             slots=self._cluster_slots,
             parallelism=self._parallelism,
             limit_threads=self._limit_threads,
+            nodes=self._nodes,
         )
         endings = Endings(self._backend, self._cluster_slots)
         packs = Packs(study, packing=self._packing)

@@ -59,6 +59,14 @@ class Backend(Protocol):
         Asked about once a second while leases are open.
         """
 
+    def check_together(self, nodes: int) -> None:
+        """Raise if this Spark cannot run that many tasks together, as a barrier job.
+
+        Raises
+        ------
+        InvalidArgument
+        """
+
     def listens_on(self) -> tuple[str, str, int] | None:
         """Return where a channel may listen: address to bind, name for executors, port (0: any).
 
@@ -90,7 +98,11 @@ class Backend(Protocol):
         """Prepare the calling thread: it inherits what was captured, and its jobs have `tags`."""
 
     def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
-        """Run one pack as a job of one task, wait for it, and return the pickled `Report`."""
+        """Run one pack as a job of one task, wait for it, and return the pickled `Report`.
+
+        Of as many tasks as `pack.nodes` says, together: then it is that of the rank that failed
+        first, or of rank 0.
+        """
 
     def cancel(self, tag: str) -> None:
         """Cancel the running jobs that have a tag; never raises."""

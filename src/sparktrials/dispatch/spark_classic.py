@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import pickle
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_t
 from sparktrials.errors import SparkContextStopped
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_barrier import BarrierJobs
     from sparktrials.dispatch.spark_channel import Place
     from sparktrials.dispatch.worker import Pack
     from sparktrials.study.protocols import Task
@@ -60,6 +62,8 @@ class ClassicBackend:
         self._profile = profile_on(context, profile)
         self._declined = profile is not None and self._profile is None
         self._base: Any = None
+        self._barrier: BarrierJobs | None = None
+        self._lock = threading.Lock()
 
     def stopped(self) -> bool:
         """Whether the context was stopped."""
@@ -91,6 +95,12 @@ class ClassicBackend:
                     if s is not None
                 )
         return 0
+
+    def check_together(self, nodes: int) -> None:
+        """Refuse what Spark would wait ten minutes for."""
+        from sparktrials.dispatch.spark_barrier import check_barrier  # noqa: PLC0415 - where used
+
+        check_barrier(self._context, self, nodes)
 
     def listens_on(self) -> Place | None:
         """Return where Spark's own driver listens, and a port of the user's choice."""
@@ -125,8 +135,19 @@ class ClassicBackend:
         self._base = self._context.parallelize([0], 1)
         return Shipment(digest_of(payload), (broadcast, extras, digest_of(package), data))
 
+    def _together(self) -> BarrierJobs:
+        from sparktrials.dispatch.spark_barrier import BarrierJobs  # noqa: PLC0415 - where used
+
+        with self._lock:
+            if self._barrier is None:
+                self._barrier = BarrierJobs(self._context, self._profile)
+            return self._barrier
+
     def unship(self, shipment: Shipment) -> None:
         """Free the broadcast."""
+        if self._barrier is not None:
+            self._barrier.close()
+            self._barrier = None
         with contextlib.suppress(Exception):  # the context may be gone
             shipment.handle[0].destroy()
 
@@ -141,11 +162,15 @@ class ClassicBackend:
             self._context.addJobTag(tag)
 
     def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
-        """Run a pack as an RDD job of one task."""
+        """Run a pack as an RDD job of one task, or of several that wait for each other."""
         self._context.setJobDescription(description)
         broadcast, extras, package, data = shipment.handle
-        task = make_task(pickle.dumps(pack), _from(broadcast), extras, package, data=data)
-        rdd = self._base.mapPartitions(task)
+        make = functools.partial(
+            make_task, pickle.dumps(pack), _from(broadcast), extras, package, data=data
+        )
+        if pack.nodes > 1:
+            return self._together().run(lambda ranks: make(ranks=ranks), pack.nodes)
+        rdd = self._base.mapPartitions(make())
         if self._profile is not None:
             rdd = rdd.withResources(self._profile)
         result: bytes = rdd.collect()[0]

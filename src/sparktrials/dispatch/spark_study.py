@@ -22,10 +22,19 @@ _SLOTS_AGE_S = 1.0
 
 
 class SlotCount:
-    """How many tasks the cluster can run at once; asks it about once a second."""
+    """How many trials the cluster can run at once; asks it about once a second.
 
-    def __init__(self, backend: Backend) -> None:
+    Parameters
+    ----------
+    backend
+        Which Spark.
+    nodes
+        Tasks for each trial.
+    """
+
+    def __init__(self, backend: Backend, nodes: int = 1) -> None:
         self._backend = backend
+        self._nodes = nodes
         self._found = 0
         self._asked = float("-inf")
 
@@ -33,7 +42,7 @@ class SlotCount:
         """Return the number, at least 1."""
         now = time.monotonic()
         if now - self._asked > _SLOTS_AGE_S:
-            self._found = self._backend.slots()
+            self._found = max(1, self._backend.slots() // self._nodes)
             self._asked = now
         return self._found
 
@@ -58,6 +67,8 @@ class SparkStudy:
         Trials at once; None follows the slots.
     limit_threads
         Whether thread pools of libraries keep to a task's cpus.
+    nodes
+        Tasks for each trial.
     """
 
     task: Task
@@ -67,6 +78,7 @@ class SparkStudy:
     slots: SlotCount
     parallelism: int | None
     limit_threads: bool = True
+    nodes: int = 1
 
     def pack(self, trials: Sequence[Trial], **more: Any) -> Pack:  # noqa: ANN401 - of a `Pack`
         """Return trials as a task takes them."""
@@ -75,6 +87,7 @@ class SparkStudy:
             trials=specs(trials),
             trial_timeout_s=self.task.trial_timeout,
             limit_threads=self.limit_threads,
+            nodes=self.nodes,
             **more,
         )
 

@@ -63,6 +63,8 @@ class Pack:
         Seconds for one trial, or None.
     limit_threads
         Whether thread pools of libraries keep to the task's cpus.
+    nodes
+        Tasks that run each trial together, as ranks of a barrier job.
     channel, lease
         Where to ask for trials, and what to say who asks; None for a pack that has its own.
     """
@@ -72,6 +74,7 @@ class Pack:
     time_box_s: float
     trial_timeout_s: float | None = None
     limit_threads: bool = True
+    nodes: int = 1
     channel: Address | None = None
     lease: int | None = None
 
