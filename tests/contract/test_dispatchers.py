@@ -13,6 +13,7 @@ from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_classic import ClassicBackend
 from sparktrials.dispatch.spark_connect import ConnectBackend
+from sparktrials.dispatch.threads import ThreadDispatcher
 from sparktrials.study.protocols import Cancelled, Finished
 
 
@@ -34,6 +35,12 @@ class TestInline(DispatcherContract):
     @pytest.fixture(params=[1, 5])
     def make(self, request, opened):
         return lambda objective: opened(InlineDispatcher(request.param), objective)
+
+
+class TestThreads(DispatcherContract):
+    @pytest.fixture(params=[1, 3])
+    def make(self, request, opened):
+        return lambda objective: opened(ThreadDispatcher(request.param), objective)
 
 
 class TestSpark(DispatcherContract):

@@ -111,6 +111,27 @@ def positive_int(name: str, value: object) -> int:
     return number
 
 
+def checked_jobs(n_jobs: object, *, threads: object) -> int:
+    """Return how many trials run at once in this process.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is no positive whole number, or more than one and not in threads.
+    """
+    if _is_bool(n_jobs) or not isinstance(n_jobs, Integral) or int(n_jobs) < 1:
+        msg = f"n_jobs must be a positive whole number, got {n_jobs!r}"
+        raise InvalidArgument(msg)
+    if int(n_jobs) > 1 and not threads:
+        msg = (
+            f"n_jobs={n_jobs} runs trials in threads of this process: say threads=True, if the "
+            "objective may be called in several threads at once; SparkTrials runs trials in "
+            "processes"
+        )
+        raise InvalidArgument(msg)
+    return int(n_jobs)
+
+
 def positive_seconds(name: str, value: object) -> float | None:
     """Return a positive number of seconds, or None for no limit.
 

@@ -10,6 +10,7 @@ from sparktrials.api.adoption import checked_document, renumbered, trial_of
 from sparktrials.api.attachments import attachment_name
 from sparktrials.api.documents import JOB_STATE_NEW
 from sparktrials.api.keeping import KeptTrials
+from sparktrials.api.options import checked_jobs
 from sparktrials.api.shelf import DocumentList
 from sparktrials.api.view import trial_id_of
 from sparktrials.dispatch.inline import InlineDispatcher
@@ -23,7 +24,7 @@ __all__ = ["Trials", "trials_from_docs"]
 
 
 class Trials(KeptTrials):
-    """The history of an experiment; evaluates trials one after the other in this process.
+    """The history of an experiment; evaluates trials in this process, one after the other.
 
     Documents (``trials.trials``) are dicts in Hyperopt's layout, the same objects at each read. A
     program may make its own, and set ``state`` and ``result`` of those it is given.
@@ -37,6 +38,9 @@ class Trials(KeptTrials):
         The experiment's name within the store, ``"default"`` if None.
     refresh
         Whether to read what the store has at once.
+    n_jobs, threads
+        How many trials run at once, in threads of this process: ``n_jobs=4, threads=True``. For
+        objectives that wait, for Spark jobs of their own say (docs/how-to/objectives-on-spark.md).
     tracking
         ``"mlflow"`` logs each ``fmin`` as a run of MLflow, with a run beneath it for each trial.
 
@@ -45,7 +49,7 @@ class Trials(KeptTrials):
     StoreError
         If the store cannot be opened.
     InvalidArgument
-        If the URL, the key or `tracking` makes no sense.
+        If the URL, the key, `n_jobs` or `tracking` makes no sense.
     """
 
     #: Whether an objective may raise without ending the run, unless ``fmin`` is told.
@@ -55,6 +59,7 @@ class Trials(KeptTrials):
     loss_threshold: float | None = None
     trial_timeout: float | None = None
     max_retries: int = 0
+    n_jobs: int = 1
     #: Whether an active run of MLflow's is logged to without being asked for.
     tracks_active_run = False
     tracking: object = None
@@ -70,9 +75,12 @@ class Trials(KeptTrials):
         exp_key: str | None = None,
         refresh: bool = True,  # noqa: FBT001, FBT002 - Hyperopt's signature
         *,
+        n_jobs: int = 1,
+        threads: bool = False,
         tracking: str | bool | None = None,
     ) -> None:
         self._unrefreshed = set()
+        self.n_jobs = checked_jobs(n_jobs, threads=threads)
         self.tracking = checked_tracking(tracking)
         super().__init__(store, exp_key, refresh)
 
@@ -303,7 +311,12 @@ class Trials(KeptTrials):
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:
         """Return where trials run; ``fmin`` closes it."""
-        return InlineDispatcher(max_queue_len)
+        if self.n_jobs == 1:
+            return InlineDispatcher(max_queue_len)
+        from sparktrials.dispatch.spark_threads import spark_in_use  # noqa: PLC0415 - where used
+        from sparktrials.dispatch.threads import ThreadDispatcher  # noqa: PLC0415
+
+        return ThreadDispatcher(self.n_jobs, spark_in_use())
 
     def fmin(  # noqa: PLR0917 - Hyperopt's signature
         self,
