@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 from tests.conftest import connect, spark_environment
 
-from sparktrials import SparkTrials, Trials, fmin, hp, rand, tpe
+from sparktrials import SparkTrials, Trials, broadcast, fmin, hp, rand, tpe
 from sparktrials.dispatch.spark_connect import ConnectBackend
 from sparktrials.errors import (
     ExecutorEnvironmentError,
+    InvalidArgument,
     ObjectiveNotPicklable,
     SparkContextStopped,
 )
@@ -470,3 +471,30 @@ def test_an_address_that_is_none_is_no_spark(tmp_path):
     )  # fmt: skip
     assert "SparkNotAvailable: Spark did not start: " in done.stderr
     assert "The URL must start with 'sc://'" in done.stderr
+
+
+@pytest.mark.parametrize("files", [True, False], ids=["files", "with queries"])
+def test_broadcast_values(trials_on, monkeypatch, files):
+    import numpy as np
+
+    if not files:
+        monkeypatch.setattr(ConnectBackend, "_upload", lambda self, contents, names: False)
+    data = broadcast({"array": np.arange(1000.0)})
+
+    def objective(x):
+        array = data.value["array"]
+        return {"loss": array.sum() + 0 * x, "status": "ok", "own": bool(array.flags.owndata)}
+
+    for _ in range(2):
+        trials = trials_on()
+        run(objective, trials, siblings=2)
+        assert {r["loss"] for r in trials.results} == {499500.0}
+        assert not any(r["own"] for r in trials.results)
+    assert len(data._published) == (1 if files else 0)
+
+
+def test_trials_of_several_tasks_are_refused_at_once(trials_on):
+    trials = trials_on(nodes_per_trial=2)
+    with pytest.raises(InvalidArgument, match="needs a classic Spark session"):
+        run(lambda x: x, trials)
+    assert not trials.history

@@ -184,6 +184,14 @@ def make_task(
             ends, report = run_rank(todo, payload, context, resources, marker)
             return answer(report, ends=ends)
 
+        def located(reference: Any) -> Any:  # noqa: ANN401
+            from pathlib import Path  # noqa: PLC0415
+
+            from pyspark import SparkFiles  # noqa: PLC0415
+
+            is_name = isinstance(reference, str)  # of one of the application's files
+            return str(Path(SparkFiles.get(reference)).absolute()) if is_name else reference
+
         def payload() -> bytes:
             return fetch("payload")
 
@@ -213,7 +221,7 @@ def make_task(
             if is_bound_elsewhere(resources):
                 return answer(run_nothing())  # and this Python is of no use for GPUs
             consume()
-            provide(data)
+            provide([(key, located(reference)) for key, reference in data])
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
             return run_it(todo, resources)
         except Exception as error:  # noqa: BLE001 - to end the study with it

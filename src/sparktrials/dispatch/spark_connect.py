@@ -8,6 +8,7 @@ Spark brings to each executor; where it does not, it travels with each query.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import pickle
 import tempfile
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.dispatch.broadcasting import collecting
 from sparktrials.dispatch.shipping import (
     digest_of,
     make_task,
@@ -29,9 +31,10 @@ from sparktrials.dispatch.spark_connect_pickling import dumps
 from sparktrials.dispatch.spark_connect_slots import ConnectSlots
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge_connect
 from sparktrials.dispatch.spark_resources import DECLINED, is_local, need_profile
-from sparktrials.errors import SparkContextStopped
+from sparktrials.errors import InvalidArgument, SparkContextStopped
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.broadcasting import Broadcast
     from sparktrials.dispatch.worker import Pack
     from sparktrials.study.protocols import Task
 
@@ -60,18 +63,25 @@ class _Parcel:
         Their files.
     with_queries
         Whether they travel with each query, because the files do not arrive.
+    data
+        For each broadcast value its file, and how it travels with queries.
     """
 
     contents: dict[str, bytes]
     names: dict[str, str]
     package: str
     with_queries: bool
+    data: dict[str, tuple[str, Any]]
 
     def task(self, pack: bytes) -> Callable[[Any], Any]:
         """Return the function for ``mapInArrow``."""
-        fetch = _given(self.contents) if self.with_queries else _from_files(self.names)
-        needed = () if self.with_queries else tuple(self.names.values())
-        return _arrow_task(make_task(pack, fetch, (), self.package), needed)
+        if self.with_queries:
+            values = tuple((key, value) for key, (_, value) in self.data.items())
+            task = make_task(pack, _given(self.contents), (), self.package, data=values)
+            return _arrow_task(task, ())
+        files = tuple((key, name) for key, (name, _) in self.data.items())
+        task = make_task(pack, _from_files(self.names), (), self.package, data=files)
+        return _arrow_task(task, (*self.names.values(), *(name for _, name in files)))
 
 
 class ConnectBackend:
@@ -138,6 +148,11 @@ class ConnectBackend:
         """Spark Connect does not say; leases, which ask, need a channel anyway."""
         return 0
 
+    def check_together(self, nodes: int) -> None:
+        """Refuse: a rank that fails could not say so while others wait for it."""
+        msg = f"nodes_per_trial={nodes} needs a classic Spark session; this one is of Spark Connect"
+        raise InvalidArgument(msg)
+
     def listens_on(self) -> None:
         """Executors cannot be expected to reach the client of a server."""
 
@@ -146,7 +161,9 @@ class ConnectBackend:
         from pyspark.sql.types import BinaryType, StructField, StructType  # noqa: PLC0415 - extra
 
         self.check()
-        payload, package = payload_of(task, dumps), package_zip()
+        with collecting() as handles:
+            payload = payload_of(task, dumps)
+        package = package_zip()
         digest, package_digest = digest_of(payload), digest_of(package)
         contents = {"payload": payload, "package": package}
         names = {
@@ -156,11 +173,26 @@ class ConnectBackend:
         self._asked(self._prepare)
         self._schema = StructType([StructField("report", BinaryType())])
         sent = self._asked(lambda: self._upload(contents, names))
-        return Shipment(digest, _Parcel(contents, names, package_digest, with_queries=not sent))
+        data = self._asked(lambda: {k: self._data(k, h, sent=sent) for k, h in handles.items()})
+        parcel = _Parcel(contents, names, package_digest, with_queries=not sent, data=data)
+        return Shipment(digest, parcel)
+
+    def _data(self, key: str, handle: Broadcast[Any], *, sent: bool) -> tuple[str, Any]:
+        """Publish a broadcast value, where the session takes files."""
+        from sparktrials.dispatch.spark_connect_broadcast import (  # noqa: PLC0415 - where used
+            ConnectPublication,
+            InQuery,
+        )
+
+        if not sent:
+            return "", InQuery(handle)
+        publish = functools.partial(ConnectPublication, self._session, key)
+        return handle.published(self._session, publish).reference, InQuery(handle)
 
     def unship(self, shipment: Shipment) -> None:
         """Forget the study; the files that the server has of it go with the session."""
         shipment.handle.contents.clear()
+        shipment.handle.data.clear()
 
     def capture(self) -> tuple[str, ...]:
         """Return the thread's tags."""

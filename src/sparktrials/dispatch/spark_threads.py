@@ -6,8 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from sparktrials.dispatch.spark_classic import ClassicBackend
-from sparktrials.dispatch.spark_session import context_of
+from sparktrials.dispatch.spark_finding import find_backend, is_running
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.threads import JobOwner
@@ -16,13 +15,10 @@ __all__ = ["spark_in_use"]
 
 
 def spark_in_use() -> JobOwner | None:
-    """Return the Spark of the session that is active in this thread; None where there is none."""
+    """Return the Spark that this process has started or connected to; None where there is none."""
     if "pyspark" not in sys.modules:
         return None
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
-
-    with contextlib.suppress(Exception):  # no session, a stopped one, one that has no context
-        session = SparkSession.getActiveSession()
-        if session is not None:
-            return ClassicBackend(context_of(session))
+    with contextlib.suppress(Exception):  # it may just be stopping
+        if is_running():
+            return find_backend(None)
     return None
