@@ -18,7 +18,7 @@ setup:
 	@scripts/venv .venv -e '.[all]' --group dev
 
 setup-peers:
-	@scripts/venv .venv-peers hyperopt==0.3.0 optuna 'pyspark>=4,<5' 'setuptools<81' \
+	@scripts/venv .venv-peers hyperopt==0.3.0 optuna 'psycopg[binary]' 'pyspark>=4,<5' 'setuptools<81' \
 		mlflow joblibspark 'pandas<3' pyarrow
 
 setup-packages:
@@ -75,6 +75,7 @@ bench: setup setup-peers
 	$(BIN)/python benchmarks/suggest.py --peers .venv-peers/bin/python
 	$(BIN)/python benchmarks/channel.py
 	$(BIN)/python benchmarks/domains.py --peers .venv-peers/bin/python
+	$(BIN)/python benchmarks/history.py --peers .venv-peers/bin/python
 
 ## make soak     the long tests
 soak: setup
