@@ -22,7 +22,8 @@ from sparktrials.dispatch.spark_lease import Lease
 from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_packs import Packs
 from sparktrials.dispatch.spark_study import SlotCount, SparkStudy
-from sparktrials.errors import ChannelError
+from sparktrials.errors import ChannelError, SparkContextStopped
+from sparktrials.study.protocols import Crashed
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.events import Event as Arrived
@@ -245,7 +246,11 @@ class SparkDispatcher:
 
     def _look_up(self) -> list[Event]:
         leases = self._now.leases
-        return [] if leases is None else leases.look_up()
+        found = [] if leases is None else leases.look_up()
+        reason = self._backend.ended() if self._now.in_flight else None
+        if reason is not None:
+            found.append(Crashed(SparkContextStopped(self._backend.gone(reason))))
+        return found
 
     def _events_of(self, item: _Item) -> list[Event]:
         now = self._now

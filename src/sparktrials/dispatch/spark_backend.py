@@ -39,6 +39,12 @@ class Backend(Protocol):
     def stopped(self) -> bool:
         """Whether this Spark can never run anything again."""
 
+    def ended(self) -> str | None:
+        """Return why this Spark is gone, if that shows in another way than by a job that fails.
+
+        Asked twice a second while trials are under way; must not wait.
+        """
+
     def gone(self, reason: str) -> str:
         """Return what a run that was under way ends with when this Spark is gone."""
 

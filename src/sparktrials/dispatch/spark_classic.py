@@ -69,6 +69,9 @@ class ClassicBackend:
         """Whether the context was stopped."""
         return is_stopped(self._context)
 
+    def ended(self) -> None:
+        """When a context stops, its jobs fail."""
+
     def gone(self, reason: str) -> str:
         """Say that the context was stopped."""
         return f"the SparkContext was stopped while trials were running ({reason})"

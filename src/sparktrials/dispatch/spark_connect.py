@@ -127,6 +127,13 @@ class ConnectBackend:
         """Whether the session was stopped, or the server has said that it knows it no more."""
         return self._ended or bool(self._session.is_stopped)
 
+    def ended(self) -> str | None:
+        """Return what the server says of the session: a query of one that ended may hang."""
+        self._slots.refresh()
+        error = self._slots.error
+        failure = None if error is None else self.judge(error)
+        return failure.reason if failure and failure.verdict is Verdict.STOPPED else None
+
     def gone(self, reason: str) -> str:
         """Say that the session ended."""
         return f"the Spark Connect session ended while trials were running ({reason}); {_REMEDY}"

@@ -13,7 +13,7 @@ __all__ = ["ConnectSlots"]
 logger = logging.getLogger("sparktrials.spark")
 
 #: Seconds after which the server is asked again.
-_AGE_S = 2.0
+_AGE_S = 4.0
 #: A plan that names the parallelism that Spark gives to a range: its default one, which follows
 #: the executors. Explaining runs no job, so it is answered when all slots are taken, too.
 _EXPLAIN = "EXPLAIN SELECT * FROM range(1)"
@@ -32,11 +32,17 @@ class ConnectSlots:
         A Spark Connect session.
     profile
         A ``ResourceProfile`` for the tasks, or None.
+
+    Attributes
+    ----------
+    error
+        What the server answered instead, the last time.
     """
 
     def __init__(self, session: Any, profile: Any | None) -> None:  # noqa: ANN401
         self._session = session
         self._profile = profile
+        self.error: Exception | None = None
         self._found = 0
         self._asked = float("-inf")
         self._asking: threading.Thread | None = None
@@ -47,20 +53,24 @@ class ConnectSlots:
         if not self._found:
             self._found = self._ask()
             self._asked = time.monotonic()
-        elif time.monotonic() - self._asked > _AGE_S and (
-            self._asking is None or not self._asking.is_alive()
-        ):
-            self._asking = threading.Thread(
-                target=self._refresh, name="sparktrials slots", daemon=True
-            )
-            self._asking.start()
+        self.refresh()
         return self._found
+
+    def refresh(self) -> None:
+        """Have the server asked again, if the last time is long ago."""
+        old = time.monotonic() - self._asked > _AGE_S
+        if old and (self._asking is None or not self._asking.is_alive()):
+            name = "sparktrials slots"
+            self._asking = threading.Thread(target=self._refresh, name=name, daemon=True)
+            self._asking.start()
 
     def _refresh(self) -> None:
         try:
             self._found = self._ask()
-        except Exception as error:  # noqa: BLE001 - a job that fails will tell what it means
+            self.error = None
+        except Exception as error:  # noqa: BLE001 - the backend's to judge
             logger.debug("the server does not say how many slots there are: %s", error)
+            self.error = error
         self._asked = time.monotonic()
 
     def _ask(self) -> int:

@@ -241,6 +241,20 @@ def test_a_session_that_the_server_forgot_is_the_same():
     assert backend.stopped()
 
 
+def test_that_a_session_ended_shows_while_its_queries_hang():
+    session = Session()
+    backend = ConnectBackend(session)
+    backend.slots()
+    assert backend.ended() is None
+    for text, ended in (("away", False), ("[INVALID_HANDLE.SESSION_CLOSED]", True)):
+        session.fault = RuntimeError(text)
+        backend._slots._asked = float("-inf")
+        backend.ended()
+        backend._slots._asking.join()
+        assert bool(backend.ended()) == ended
+    assert backend.stopped()
+
+
 def test_other_errors_of_the_server_are_passed_on():
     session = Session()
     backend = ConnectBackend(session)
