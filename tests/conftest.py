@@ -284,7 +284,7 @@ def _connect_server(directory, port=None, **environment):
     with log.open("w") as file:
         streams = {"stdout": file, "stderr": subprocess.STDOUT}
         with _running(command, cwd=directory, env=environment, **streams) as process:
-            _wait_for_port(int(port), process, log, timeout=120)
+            _wait_for_port(int(port), process, log, timeout=240)
             yield ConnectServer(f"sc://127.0.0.1:{port}", log, lambda: _kill_group(process))
 
 
