@@ -99,12 +99,13 @@ class Server:
                 env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 300  # two imports of all of MLflow, on a loaded machine
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{self.uri}/health", timeout=10).close()
                 return
             time.sleep(0.2)  # until it listens
+        self.kill()
         raise AssertionError((self.directory / "server.log").read_text()[-3000:])
 
     def kill(self):
