@@ -46,7 +46,7 @@ def run(python: str, *arguments: object) -> dict:
         [python, WORK, *map(str, arguments)], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        sys.exit(f"{arguments}: {done.stderr[-3000:]}")
+        sys.exit(f"{arguments}: exit {done.returncode}: {done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -131,14 +133,31 @@ def test_scrubbed():
     assert scrubbed(words, ["p%40ss"]) == "login of me with *** and *** failed"
 
 
-@pytest.mark.parametrize("package", ["sqlalchemy", "pymongo"])
-def test_what_is_not_installed(monkeypatch, package):
-    url, extra = ("mysql://h/d", "sql") if package == "sqlalchemy" else ("mongodb://h/d", "mongo")
-    for name in [n for n in sys.modules if n.startswith(f"sparktrials.store.{extra}")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(StoreUnavailable, match=rf"sparktrials\[{extra}\]"):
-        open_store(url)
+@pytest.mark.parametrize(
+    ("package", "url", "extra"),
+    [
+        ("sqlalchemy", "mysql://h/d", "sql"),
+        ("pymysql", "mysql://h/d", "sql"),
+        ("psycopg", "postgresql://h/d", "sql"),
+        ("pymongo", "mongodb://h/d", "mongo"),
+    ],
+)
+def test_what_is_not_installed(package, url, extra):
+    script = f"""
+import sys
+from sparktrials.errors import StoreUnavailable
+from sparktrials.store import open_store
+sys.modules[{package!r}] = None
+try:
+    open_store({url!r})
+except StoreUnavailable as error:
+    print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert f"sparktrials[{extra}]" in done.stdout
 
 
 @pytest.mark.parametrize("store", [None, 1, Path("history.db"), object()])
