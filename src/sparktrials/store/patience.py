@@ -50,3 +50,8 @@ class Patience:
         self._next_s = min(2 * self._next_s, _LONGEST_S)
         self.n_tries += 1
         return True
+
+    @property
+    def is_news(self) -> bool:
+        """Whether people should hear of this try: of the first few, then of fewer and fewer."""
+        return self.n_tries & (self.n_tries - 1) == 0

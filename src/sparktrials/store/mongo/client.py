@@ -176,7 +176,8 @@ class Client:
                 made = fault.error(self.url, text.partition(", full error:")[0])
                 if not (fault.passes and patience.wait()):
                     raise made from None  # pymongo's own words may have the secrets, too
-                _log.warning("%s; trying again for %.0f s", made, patience.left_s())
+                if patience.is_news:
+                    _log.warning("%s; trying again for %.0f s", made, patience.left_s())
 
     @contextmanager
     def hurried(self, timeout_s: float) -> Iterator[None]:

@@ -191,7 +191,7 @@ class Database:
                 made = translated(error, self.url, self._secrets)
                 if not (fault.passes and patience.wait()):
                     raise made from None  # the driver's own words may have the secrets, too
-                if fault is not Fault.CONFLICT:
+                if fault is not Fault.CONFLICT and patience.is_news:
                     _log.warning("%s; trying again for %.0f s", made, patience.left_s())
 
     @property
