@@ -89,13 +89,13 @@ def _outcome(document: Mapping[str, Any], blobs: list[bytes]) -> Outcome:
     outcome = Outcome(
         trial_id=_whole(document["id"]),
         attempt=_whole(document["attempt"]),
-        state=TrialState(document["state"]),
+        state=TrialState(_text(document["state"])),
         loss=None if loss is None else _number(loss),
         result=_by_name(result),
         failure=None
         if failure is None
         else Failure(
-            kind=FailureKind(failure[0]),
+            kind=FailureKind(_text(failure[0])),
             type=str(failure[1]),
             message=str(failure[2]),
             traceback=str(failure[3]),
@@ -174,6 +174,14 @@ def _number(value: object) -> float:
         msg = f"not a number: {reprlib.repr(value)}"
         raise ValueError(msg)
     return float(value)
+
+
+def _text(value: object) -> str:
+    # An enumeration compares what cannot be hashed with each member: arrays have no one answer.
+    if type(value) is not str:
+        msg = f"not a name: {reprlib.repr(value)}"
+        raise ValueError(msg)
+    return value
 
 
 def _by_name(values: object) -> dict[str, Any]:

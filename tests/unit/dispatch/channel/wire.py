@@ -169,7 +169,8 @@ def open_files():
 
 
 def channel_threads():
-    return sorted(t.name for t in threading.enumerate() if t.name.startswith("sparktrials-"))
+    ours = {"sparktrials-channel", "sparktrials-heartbeat"}
+    return sorted(t.name for t in threading.enumerate() if t.name in ours)
 
 
 def wait_until(condition):
