@@ -25,6 +25,7 @@ Nothing here imports another module of the package, so all may import this one.
     ├── TrialFailed (RuntimeError)              an objective failed on an executor
     ├── ObjectiveNotPicklable (TypeError)
     ├── BroadcastDestroyed (RuntimeError)
+    ├── WorkerProcessError (RuntimeError)       no process on this machine can run trials
     ├── StoreError
     │   ├── StoreCorrupt
     │   ├── StoreVersionError
@@ -142,6 +143,10 @@ class ObjectiveNotPicklable(SparkTrialsError, TypeError):
 
 class BroadcastDestroyed(SparkTrialsError, RuntimeError):
     """A broadcast is used after its ``destroy()``."""
+
+
+class WorkerProcessError(SparkTrialsError, RuntimeError):
+    """A worker process on this machine cannot be started, or cannot load the objective."""
 
 
 class StoreError(SparkTrialsError):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sparktrials.dispatch.channel.client import connect
 from sparktrials.dispatch.messages import encode_outcomes, encode_report
@@ -114,15 +114,33 @@ def _tell(client: Client, outcomes: Sequence[Outcome]) -> None:
             _tell(client, (outcome,))
 
 
+class Connection(Protocol):
+    """Takes messages to the driver and brings its own: a channel's `Client`, or a `Pipe`."""
+
+    def send(self, header: Mapping[Any, Any], blobs: Sequence[bytes] = ()) -> None:
+        """Send a message."""
+
+    def receive(self, timeout: float | None = None) -> tuple[Mapping[Any, Any], Any] | None:
+        """Return the next message's header and blobs, or None after `timeout` seconds."""
+
+
 class Line:
     """The connection as trials that run see it: a `Listener`.
 
     What they say goes out at once, and then at most every `_REPORT_S`. A message that the driver
     sends meanwhile is heard when a trial asks whether to stop, or when the next trials are awaited.
+
+    Parameters
+    ----------
+    client
+        The connection.
+    idle_s
+        Seconds that `trials` waits, None for ever.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Connection, idle_s: float | None = _IDLE_S) -> None:
         self._client = client
+        self._idle_s = idle_s
         self._sending = threading.Lock()
         self._said: dict[tuple[int, int], tuple[list[Report], list[str]]] = {}
         self._last = float("-inf")
@@ -197,7 +215,7 @@ class Line:
             if self._heard:
                 header = self._heard.popleft()
             else:
-                message = self._client.receive(_IDLE_S)
+                message = self._client.receive(self._idle_s)
                 if message is None:
                     return None
                 header = message[0]

@@ -11,7 +11,6 @@ import faulthandler
 import functools
 import gc
 import importlib
-import io
 import pickle
 import platform
 import signal
@@ -21,14 +20,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
 from sparktrials.dispatch.offspring import offspring
 from sparktrials.dispatch.task_environment import task_environment, trial_environment
+from sparktrials.dispatch.travelling import fit_to_travel
 from sparktrials.study.trial import FailureKind, Outcome, TrialState
-from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, dumps, split
+from sparktrials.study.values import TRIAL_LIMIT
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.handshake import Address
@@ -37,7 +37,18 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Builder
     from sparktrials.study.trial import Trial
 
-__all__ = ["Complaint", "Pack", "Report", "decode_pickled", "run_nothing", "run_pack", "specs"]
+__all__ = [
+    "Complaint",
+    "Pack",
+    "Report",
+    "complaint_of",
+    "decode_pickled",
+    "load_study",
+    "run_nothing",
+    "run_pack",
+    "run_trial",
+    "specs",
+]
 
 #: What an executor is told of a trial: its id, attempt, seed and point.
 Spec: TypeAlias = "tuple[int, int, int | None, Point]"
@@ -122,7 +133,8 @@ def _studies() -> dict[str, tuple[Callable[..., Any], Builder]]:
     return {}
 
 
-def _load(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Builder]:
+def load_study(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Builder]:
+    """Return a study's objective and space, from memory where this process has loaded it before."""
     studies = _studies()
     if study not in studies:
         gc.unfreeze()
@@ -178,33 +190,19 @@ def _run(
     pack: Pack, payload: Callable[[], bytes], host: str, resources: Mapping[str, Any]
 ) -> bytes:
     try:
-        objective, space = _load(pack.study, payload)
+        study = load_study(pack.study, payload)
     except BaseException as error:  # noqa: BLE001 - whatever unpickling somebody's code raises
         return pickle.dumps(Report(host, complaint=complaint_of(error, host)))
 
     def run(spec: Sequence[Any], listener: Listener | None = None) -> Outcome:
-        """Evaluate a trial; its outcome holds plain data and pickles only, and none too large."""
-        trial_id, attempt, seed, point = spec
-        outcome: Outcome | None = None
-        with trial_environment(), offspring() as started:
-            try:
-                with _deadline(pack.trial_timeout_s):
-                    outcome, _ = evaluate(
-                        objective,
-                        space,
-                        point,
-                        trial_id=trial_id,
-                        attempt=attempt,
-                        host=host,
-                        seed=seed,
-                        resources=resources,
-                        listener=listener,
-                    )
-            except TrialTimeout as error:  # the alarm rang when the objective had just ended
-                outcome = outcome or _timed_out(error, trial_id, attempt, host)
-        if outcome.failure is not None and outcome.failure.kind is FailureKind.TIMEOUT:
-            started.end()
-        return _sound(outcome)
+        return run_trial(
+            study,
+            spec,
+            host=host,
+            timeout_s=pack.trial_timeout_s,
+            resources=resources,
+            listener=listener,
+        )
 
     if pack.channel is not None:
         from sparktrials.dispatch.lease import pull  # noqa: PLC0415 - packs need no sockets
@@ -220,6 +218,59 @@ def _run(
         outcomes.append(_packed(run(spec)))
         size += len(outcomes[-1])
     return pickle.dumps(Report(host, tuple(outcomes)))
+
+
+def run_trial(
+    study: tuple[Callable[..., Any], Builder],
+    spec: Sequence[Any],
+    *,
+    host: str,
+    timeout_s: float | None = None,
+    resources: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
+) -> Outcome:
+    """Evaluate a trial in this process, which is there for nothing else.
+
+    Parameters
+    ----------
+    study
+        Objective and space.
+    spec
+        See `specs`.
+    host, resources
+        What the trial is told of where it is.
+    timeout_s
+        Seconds after which it is ended, or, where C code ignores that, this process.
+    listener
+        Takes what it says.
+
+    Returns
+    -------
+    Outcome
+        It holds plain data and pickles only, and none too large.
+    """
+    objective, space = study
+    trial_id, attempt, seed, point = spec
+    outcome: Outcome | None = None
+    with trial_environment(), offspring() as started:
+        try:
+            with _deadline(timeout_s):
+                outcome, _ = evaluate(
+                    objective,
+                    space,
+                    point,
+                    trial_id=trial_id,
+                    attempt=attempt,
+                    host=host,
+                    seed=seed,
+                    resources=resources,
+                    listener=listener,
+                )
+        except TrialTimeout as error:  # the alarm rang when the objective had just ended
+            outcome = outcome or _timed_out(error, trial_id, attempt, host)
+    if outcome.failure is not None and outcome.failure.kind is FailureKind.TIMEOUT:
+        started.end()
+    return fit_to_travel(outcome)
 
 
 def _timed_out(error: TrialTimeout, trial_id: int, attempt: int, host: str) -> Outcome:
@@ -243,23 +294,6 @@ def complaint_of(error: BaseException, host: str) -> Complaint:
     )
 
 
-def _sound(outcome: Outcome) -> Outcome:
-    """Make an outcome fit to travel, at the worst without what came beside the loss."""
-    try:
-        sound = _travelling(outcome)
-        if sound.result.keys() - {"loss", "status"}:
-            pickle.dumps(sound.result)
-            dumps(dict(sound.result))
-    except BaseException as error:  # noqa: BLE001 - only looked plain; and the trial has ended
-        reason = f"cannot be brought back ({_named(error)})"
-        kept = {k: outcome.result[k] for k in ("status",) if k in outcome.result}
-        if outcome.loss is not None:
-            kept["loss"] = outcome.loss
-        dropped = {**outcome.dropped, "all other values": reason}
-        return replace(outcome, result=kept, attachments={}, dropped=dropped)
-    return sound
-
-
 def _packed(outcome: Outcome) -> bytes:
     return pickle.dumps(outcome)
 
@@ -268,70 +302,6 @@ def decode_pickled(content: bytes) -> Outcome:
     """Return an outcome that a `Report` brought: from the user's own executors."""
     outcome: Outcome = pickle.loads(content)  # noqa: S301 - as Spark does with all results
     return outcome
-
-
-def _travelling(outcome: Outcome) -> Outcome:
-    """Return the outcome with values that are not plain as pickles, and none too large."""
-    if not outcome.result and not outcome.attachments:
-        return outcome
-    plain, objects = split(outcome.result)
-    dropped = dict(outcome.dropped)
-    pickles: dict[str, bytes] = {}
-    for key, value in objects.items():
-        try:
-            pickles[key] = _cloudpickle()(value)
-        except BaseException as error:  # noqa: BLE001 - somebody else's __reduce__
-            dropped[key] = f"cannot be pickled ({_named(error)})"
-    attachments = dict(outcome.attachments)
-    _drop_large(plain, pickles, attachments, dropped)
-    return replace(outcome, result=plain, objects=pickles, attachments=attachments, dropped=dropped)
-
-
-def _named(error: BaseException) -> str:
-    failure = failure_of(error)
-    return f"{failure.type}: {failure.message}"
-
-
-def _drop_large(
-    plain: dict[str, Any],
-    pickles: dict[str, bytes],
-    attachments: dict[str, bytes],
-    dropped: dict[str, str],
-) -> None:
-    """Drop values that are too large, and the largest ones until the others fit together."""
-    sizes: list[tuple[int, str, dict[str, Any]]] = []
-    if plain.keys() - {"loss", "status"}:
-        sizes += [(_size(value), key, plain) for key, value in plain.items()]
-    for values in (pickles, attachments):
-        sizes += [(len(value), key, values) for key, value in values.items()]
-    total = 0
-    for size, key, values in sorted(sizes, key=lambda entry: entry[0]):
-        total += size
-        if size > VALUE_LIMIT or total > TRIAL_LIMIT:
-            del values[key]
-            dropped[key] = (
-                f"too large to bring back: {size:,} bytes; the limit is {VALUE_LIMIT:,} for a "
-                f"value and {TRIAL_LIMIT:,} for a trial"
-            )
-
-
-def _size(value: object) -> int:
-    if isinstance(value, (int, float, bool, type(None))):
-        return 0
-    counter = io.BytesIO()
-    pickle.dump(value, counter, protocol=5)
-    return counter.tell()
-
-
-def _cloudpickle() -> Callable[[object], bytes]:
-    """Return the cloudpickle of this Python: Spark's own where there is Spark."""
-    from importlib import import_module  # noqa: PLC0415 - only objects of a user's own need it
-
-    for name in ("pyspark.cloudpickle", "cloudpickle"):
-        with contextlib.suppress(ImportError):
-            dumps: Callable[[object], bytes] = import_module(name).dumps
-            return dumps
-    return pickle.dumps
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import cloudpickle
 import pytest
 
 from sparktrials import hp
-from sparktrials.dispatch import worker
+from sparktrials.dispatch import travelling, worker
 from sparktrials.dispatch.worker import Pack, run_pack
 from sparktrials.space import compile_space
 from sparktrials.study.trial import FailureKind, TrialState
@@ -63,8 +63,8 @@ def test_a_pack_ends_early_when_its_results_are_large(monkeypatch):
 
 
 def test_values_that_are_too_large_are_dropped_largest_first(monkeypatch):
-    monkeypatch.setattr(worker, "VALUE_LIMIT", 5_000)
-    monkeypatch.setattr(worker, "TRIAL_LIMIT", 10_000)
+    monkeypatch.setattr(travelling, "VALUE_LIMIT", 5_000)
+    monkeypatch.setattr(travelling, "TRIAL_LIMIT", 10_000)
     _, (outcome,) = run(
         lambda x: {
             "loss": x,
@@ -184,7 +184,7 @@ def test_a_process_that_does_not_listen_is_ended(act):
             textwrap.dedent(
                 f"""
                 import ctypes, time
-                from sparktrials.dispatch import worker
+                from sparktrials.dispatch import travelling, worker
                 worker.TIMEOUT_GRACE_S = 0.3
                 with worker._deadline(0.1):
                     while True:
