@@ -3,6 +3,8 @@
 PYTHON ?= python3
 TRIALS ?= 60
 PYTEST_ARGS ?=
+# How many processes run the tests without Spark
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHON
 
 BIN := .venv/bin
@@ -37,8 +39,7 @@ demo: setup
 test: export SPARKTRIALS_PEERS ?= $(CURDIR)/.venv-peers/bin/python
 test: export SPARKTRIALS_PACKAGES ?= $(CURDIR)/.venv-packages/bin/python
 test: export SPARKTRIALS_THIN ?= $(CURDIR)/.venv-thin/bin/python
-test: setup setup-peers setup-packages setup-thin lint type oldest
-	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
+test: setup setup-peers setup-packages setup-thin lint type unit spark oldest
 
 ## make check    lint, types and the tests without Spark
 check: lint type unit
@@ -59,7 +60,7 @@ type: setup
 
 ## make unit     the tests without Spark
 unit: setup
-	$(PYTEST) -m "not spark and not soak" $(PYTEST_ARGS)
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "not (spark or soak)" $(PYTEST_ARGS)
 
 ## make spark    the tests with Spark
 spark: setup
@@ -67,7 +68,7 @@ spark: setup
 
 ## make oldest   Spark 3.5 and the oldest dependencies: the smaller set of Spark tests, and the unit tests
 oldest: setup
-	@scripts/oldest test $(PYTEST_ARGS)
+	@scripts/oldest test -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 ## make bench    dispatch and suggestion latency, and how good a search gets, beside the peers (.venv-peers)
 bench: setup setup-peers

@@ -13,6 +13,8 @@ import sparktrials
 import sparktrials.compat as hyperopt
 from sparktrials.compat.alias import _MODULES
 
+pytestmark = pytest.mark.newest
+
 SRC = Path(sparktrials.__file__).parents[1]
 
 

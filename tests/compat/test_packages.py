@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.newest
+
 SCRIPTS = sorted((Path(__file__).parent / "packages").glob("use_*.py"))
 
 

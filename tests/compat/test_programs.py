@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.newest
+
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 ON_SPARK = [p for p in PROGRAMS if p.stem.startswith("spark_")]
 PLAIN = [p for p in PROGRAMS if p not in ON_SPARK]

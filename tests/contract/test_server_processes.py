@@ -20,10 +20,13 @@ from sparktrials import Trials, fmin, hp, rand
 from sparktrials.errors import StoreError, StoreInUse, StoreUnavailable
 from sparktrials.store import lease, open_store
 
+pytestmark = pytest.mark.newest
+
 PRELUDE = """
 import os, sys
 from sparktrials.store import open_store
 from tests.contract.store_suite import KEY, OK, experiment, trial
+
 url = sys.argv[1]
 def say(*words):
     print(*words, flush=True)
