@@ -1,18 +1,17 @@
-"""The command line: ``sparktrials import FILE STORE_URL``."""
+"""The command line ``sparktrials``: a table of its commands, which are in `commands`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sparktrials import __version__
-from sparktrials.api.importing import import_trials
-from sparktrials.errors import SparkTrialsError
+from sparktrials.commands import health, listing, moving
+from sparktrials.store.url import is_url, masked
 
-__all__ = ["app"]
+__all__ = ["app", "run"]
 
 app = typer.Typer(
     name="sparktrials",
@@ -38,27 +37,29 @@ def main(
     """Histories of hyperparameter optimization."""
 
 
-@app.command(name="import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="A pickle of Hyperopt's or sparktrials' Trials.")],
-    store_url: Annotated[str, typer.Argument(help="Where to, such as sqlite:///runs.db.")],
-    exp_key: Annotated[
-        str | None, typer.Option(help="Name of the experiment there; default: the file's own.")
-    ] = None,
-) -> None:
-    """Put the trials of a pickle into a store, as an experiment of their own.
+app.command()(listing.ls)
+app.command()(listing.show)
+app.command()(listing.best)
+app.command()(moving.export)
+app.command(name="import")(moving.import_)
+app.command()(moving.rm)
+app.command()(health.doctor)
 
-    Loading a pickle runs whatever its maker put into it: only name a file that you trust.
-    """
+
+def run() -> None:
+    """Run the command line; what it says of its arguments does not show secrets."""
     try:
-        found = import_trials(file, store_url, exp_key)
-    except SparkTrialsError as error:
-        typer.echo(f"sparktrials import: {error}", err=True)
-        sys.exit(1)
-    typer.echo(
-        f"{found.total} trials of {file} ({found.with_loss} with a loss) are experiment "
-        f"{found.exp_key!r} in {found.url}"
-    )
-    for warning in found.warnings:
-        typer.echo(f"note: {warning}", err=True)
-    typer.echo(f"To go on: fmin(..., max_evals=N, trials=Trials({store_url!r}, {found.exp_key!r}))")
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit("sparktrials: stopped; nothing was done")
+    except Exception as error:
+        # Typer's own, which belong to click or to a copy of it: wrong arguments.
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
+            raise
+        text = str(error.format_message())
+        for argument in sys.argv[1:]:
+            if is_url(argument):
+                text = text.replace(argument, masked(argument))
+        typer.echo(f"sparktrials: {text}; see sparktrials --help", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

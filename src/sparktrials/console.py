@@ -8,9 +8,9 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from sparktrials.cli import app  # noqa: PLC0415 - typer is an extra
+        from sparktrials.cli import run  # noqa: PLC0415 - typer is an extra
     except ModuleNotFoundError as error:
         if error.name != "typer":
             raise
         sys.exit("sparktrials: the command line needs typer: pip install 'sparktrials[cli]'")
-    app()
+    run()

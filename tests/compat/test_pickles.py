@@ -93,7 +93,7 @@ def test_it_loads_under_hyperopts_name(file):
 
 def test_import_makes_it_durable(file, tmp_path):
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    command = [Path(sys.executable).parent / "sparktrials", "import", file, url]
+    command = [Path(sys.executable).parent / "sparktrials", "import", "--trust-pickle", file, url]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "12 trials" in done.stdout

@@ -18,6 +18,8 @@ from sparktrials.errors import (
     StoreError,
     StoreInUse,
 )
+from sparktrials.store import open_store
+from sparktrials.store.checkup import examined
 from sparktrials.study.protocols import Experiment
 from sparktrials.study.trial import TERMINAL, Failure, FailureKind, Trial, TrialState
 
@@ -92,6 +94,9 @@ PLAIN = {
 
 class StoreContract:
     """The suite; `store` is an empty, open one."""
+
+    #: The fixture with its URL, for stores whose own `url` leaves the user out.
+    server = None
 
     @pytest.fixture
     def store(self):
@@ -429,3 +434,48 @@ class StoreContract:
         assert not failures
         trials, _ = filled.read(KEY)
         assert trials == [trial(n, OK, attachments=("a",)) for n in range(n_threads * n_trials)]
+
+    # ------------------------------------------------------------------ reading, looking after
+
+    @pytest.fixture
+    def reader(self, filled, request):
+        """Yield the same store, opened to be read."""
+        if not filled.durable:
+            pytest.skip("a store in memory is its program's own")
+        url = request.getfixturevalue(self.server) if self.server else filled.url
+        with open_store(url, read_only=True) as reader:
+            yield reader
+
+    def test_a_reader_writes_nothing(self, filled, reader):
+        filled.append(KEY, [trial(0, OK)], {0: {"a": b"b"}})
+        assert reader.experiments() == filled.experiments()
+        assert reader.read(KEY) == filled.read(KEY)
+        assert reader.attachment(KEY, 0, "a") == b"b"
+        assert [c.trial for c in reader.records(KEY)] == [0]
+        assert reader.driver(KEY) is None
+        for call in (
+            lambda: reader.create(experiment("other")),
+            lambda: reader.bind(experiment(), replace=True),
+            lambda: reader.append(KEY, [trial(1)]),
+            lambda: reader.acquire(KEY),
+            lambda: reader.delete(KEY),
+            reader.compact,
+        ):
+            with pytest.raises(StoreError, match="read_only"):
+                call()
+        filled.append(KEY, [trial(1)])
+        assert [t.id for t in reader.read(KEY)[0]] == [0, 1], "and sees what others write"
+
+    def test_who_drives(self, filled, reader):
+        filled.acquire(KEY)
+        name, alive = reader.driver(KEY)
+        assert str(os.getpid()) in name
+        assert alive
+        filled.release(KEY)
+        assert reader.driver(KEY) is None
+
+    def test_its_condition(self, filled, reader):
+        filled.append(KEY, [trial(0, OK)], {0: {"a": b"b"}})
+        found = list(examined(reader))
+        assert [f for f in found if f.wrong] == []
+        assert any("1 ok" in f.what for f in found)

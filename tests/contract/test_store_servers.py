@@ -33,18 +33,24 @@ def opened(url):
 
 
 class TestPostgres(StoreContract):
+    server = "postgres"
+
     @pytest.fixture
     def store(self, postgres):
         yield from opened(postgres)
 
 
 class TestMariaDB(StoreContract):
+    server = "mariadb"
+
     @pytest.fixture
     def store(self, mariadb):
         yield from opened(mariadb)
 
 
 class TestMongo(StoreContract):
+    server = "mongo"
+
     @pytest.fixture
     def store(self, mongo):
         yield from opened(mongo)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import trial_of
 from sparktrials.api.attachments import AllAttachments, TrialAttachments
+from sparktrials.api.constants import described
 from sparktrials.api.mismatch import difference
 from sparktrials.api.rows import Rows
 from sparktrials.api.shelf import Shelf
-from sparktrials.api.view import TrialsView, trial_id_of
+from sparktrials.api.tabular import TabularView
+from sparktrials.api.view import trial_id_of
 from sparktrials.errors import (
     InvalidArgument,
     InvalidArgumentType,
@@ -38,7 +40,7 @@ __all__ = ["DEFAULT_KEY", "KeptTrials"]
 DEFAULT_KEY = "default"
 
 
-class KeptTrials(TrialsView):
+class KeptTrials(TabularView):
     """The trials of one experiment of a store.
 
     Parameters
@@ -335,7 +337,7 @@ class KeptTrials(TrialsView):
         wanted = Experiment(
             key=self._key,
             fingerprint=space.fingerprint,
-            space=space.describe(),
+            space=described(space),
             seed=_seed() if seed is None else seed,
         )
         rows = self._edited_rows()
@@ -346,6 +348,8 @@ class KeptTrials(TrialsView):
         self._store.acquire(self._key)
         self._is_running = True
         try:
+            if found.space != wanted.space:  # the same, but for the options of choices
+                self._store.bind(replace(wanted, seed=found.seed), replace=True)
             if self._store.durable:
                 absorb(self._store, self._key)
             since = self._position if same else 0

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def open_store(store: str | Store) -> Store:
+def open_store(store: str | Store, *, read_only: bool = False) -> Store:
     """Return the store that a URL names; a store object is returned as it is.
 
     Parameters
@@ -38,6 +38,9 @@ def open_store(store: str | Store) -> Store:
         MariaDB, too: tables are made in that database. ``mongodb://host:port/database``,
         ``mongodb+srv://...``, or Hyperopt's ``mongo://host:port/database/jobs``: collections are
         made there. All of these take their driver's options after a question mark.
+    read_only
+        Whether to write nothing: neither files nor tables are made, a store that is not there is an
+        error, and so is every call that would write. A store object stays as it was opened.
 
     Raises
     ------
@@ -54,27 +57,27 @@ def open_store(store: str | Store) -> Store:
         package that is not installed.
     """
     if isinstance(store, str):
-        return _opened(store)
+        return _opened(store, read_only=read_only)
     if all(callable(getattr(store, name, None)) for name in ("append", "read", "acquire")):
         return store
     msg = f"a store must be a URL, such as 'sqlite:///history.db', or a store, got {store!r}"
     raise InvalidArgumentType(msg)
 
 
-def _opened(url: str) -> Store:
+def _opened(url: str, *, read_only: bool) -> Store:
     kind = kind_of(url)
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
-        return _sqlite_store()(sqlite_path(url))
+        return _sqlite_store()(sqlite_path(url), read_only=read_only)
     try:
         if kind == "sql":
             from sparktrials.store.sql.store import SQLStore  # noqa: PLC0415 - an extra
 
-            return SQLStore(url)
+            return SQLStore(url, read_only=read_only)
         from sparktrials.store.mongo.store import MongoStore  # noqa: PLC0415 - an extra
 
-        return MongoStore(url)
+        return MongoStore(url, read_only=read_only)
     except ModuleNotFoundError as error:
         msg = f"{masked(url)} needs packages ({error}): pip install 'sparktrials[{kind}]'"
         raise StoreUnavailable(msg) from error

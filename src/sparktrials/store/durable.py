@@ -12,47 +12,31 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sparktrials.errors import StoreCorrupt, StoreError, StoreInUse
 from sparktrials.store import lease
 from sparktrials.store.records import encode_experiment
 from sparktrials.store.requests import attached, checked_key, named
-from sparktrials.store.rows import TrialRow, experiment_from, trial_from, trial_row
+from sparktrials.store.rows import Change, File, TrialRow, experiment_from, trial_from, trial_row
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Holder, Owner
     from sparktrials.study.protocols import Experiment
     from sparktrials.study.trial import Trial
 
-__all__ = ["Change", "DurableStore", "File"]
-
-
-class File(NamedTuple):
-    """An attachment as it is written, of one attempt at a trial."""
-
-    trial: int
-    attempt: int
-    name: str
-    sha256: bytes
-    content: bytes
-
-
-class Change(NamedTuple):
-    """A trial's last state as it is read: id, position, checksum and document."""
-
-    trial: object
-    position: object
-    crc: object
-    document: object
+__all__ = ["DurableStore"]
 
 
 class DurableStore(ABC):
     """The calls of a `Store`, made of what a kind of store can do."""
 
     durable: bool = True
+    #: Whether all that writes is refused.
+    read_only: bool = False
     #: What to do about damage, for people.
     _salvage = "restore a copy"
 
@@ -102,6 +86,10 @@ class DurableStore(ABC):
         """
 
     @abstractmethod
+    def _holder(self, key: str) -> tuple[Holder | None, float | None]:
+        """Return the holder, and how long ago it was heard of, by the store's clock, if any."""
+
+    @abstractmethod
     def _free(self, key: str, owner: str) -> None:
         """Let go of the lease, if `owner` is the holder."""
 
@@ -112,6 +100,17 @@ class DurableStore(ABC):
         """Write rows and attachments; those that are late or there already change nothing.
 
         Not if somebody else than `owner` is the holder (see `_refused`), unless that is None.
+        """
+
+    @abstractmethod
+    def condition(self) -> Iterable[Finding]:
+        """Look at the store itself: version, integrity, size."""
+
+    @abstractmethod
+    def compact(self) -> tuple[int, int]:
+        """Give back the room of what is no more; return the sizes before and after.
+
+        Bytes, or entries where a server does not tell bytes.
         """
 
     @abstractmethod
@@ -151,7 +150,7 @@ class DurableStore(ABC):
         InvalidArgument, InvalidTrial
             If its key or another field cannot be stored.
         """
-        key, document = checked_key(experiment.key), encode_experiment(experiment)
+        key, document = self._writable(experiment.key), encode_experiment(experiment)
         return experiment_from(self._insert(key, document), self.url, self._salvage)
 
     def bind(self, experiment: Experiment, *, replace: bool = False) -> Experiment:
@@ -166,7 +165,7 @@ class DurableStore(ABC):
         StoreError
             If there is no such experiment.
         """
-        key, document = checked_key(experiment.key), encode_experiment(experiment)
+        key, document = self._writable(experiment.key), encode_experiment(experiment)
 
         def change(text: object) -> str | None:
             found = experiment_from(text, self.url, self._salvage)
@@ -188,7 +187,7 @@ class DurableStore(ABC):
             if holder is not None and holder.owner != here.owner:
                 self._refuse_living(key, holder, here, silence_s)
 
-        self._remove(checked_key(key), judge)
+        self._remove(self._writable(key), judge)
         self._leases.pop(key, None)
         self._owner.keys.discard(key)
 
@@ -221,7 +220,7 @@ class DurableStore(ABC):
             self._refuse_living(key, holder, here, silence_s)
             replaced.append((holder, silence_s))
 
-        checked_key(key)
+        self._writable(key)
         self._claims.add(key)
         self._owner.keys.add(key)
         try:
@@ -259,6 +258,33 @@ class DurableStore(ABC):
             "this driver must stop"
         )
 
+    def _writable(self, key: str) -> str:
+        """Return a valid key, where this store may write.
+
+        Raises
+        ------
+        StoreError
+            If it was opened to be read.
+        """
+        if self.read_only:
+            msg = f"{self.url} was opened with read_only=True: open it without that to write"
+            raise StoreError(msg)
+        return checked_key(key)
+
+    def driver(self, key: str) -> tuple[str, bool] | None:
+        """Return who drives an experiment, for people, and whether it lives; None if nobody does.
+
+        Raises
+        ------
+        StoreError
+            If there is no such experiment.
+        """
+        holder, silence_s = self._holder(checked_key(key))
+        if holder is None:
+            return None
+        here = lease.Holder.here(self._owner.name)
+        return str(holder), lease.stands(key, holder, here, silence_s)
+
     def _unknown(self, key: str) -> StoreError:
         return StoreError(f"{self.url} has no experiment {key!r}")
 
@@ -295,7 +321,7 @@ class DurableStore(ABC):
             for name, content in contents.get(row.trial, {}).items()
         ]
         owner = self._owner.name if self._drives(key) else None
-        self._append(checked_key(key), rows, files, owner)
+        self._append(self._writable(key), rows, files, owner)
 
     def read(self, key: str, since: int = 0) -> tuple[list[Trial], int]:
         """Return the trials that changed after position `since`, by id, and the new position.
@@ -312,6 +338,16 @@ class DurableStore(ABC):
         where = f"{key!r} in {self.url}"
         trials = [trial_from(c.trial, c.crc, c.document, where, self._salvage) for c in changes]
         return trials, max((self._whole(c.position) for c in changes), default=start)
+
+    def records(self, key: str) -> Sequence[Change]:
+        """Return all trials as they are stored, not yet looked into.
+
+        Raises
+        ------
+        StoreError
+            If there is no such experiment.
+        """
+        return self._changes(checked_key(key), 0)
 
     def attachment(self, key: str, trial_id: int, name: str) -> bytes:
         """Return one attachment; KeyError if there is none.

@@ -17,7 +17,7 @@ from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
 from sparktrials.store.faults import SALVAGE
 from sparktrials.store.schema import APPLICATION, VERSION, connect, create, expected
 
-__all__ = ["open_file"]
+__all__ = ["open_file", "open_to_read", "stillness"]
 
 _log = logging.getLogger("sparktrials.store")
 _SMALLEST = 512  # bytes: a page
@@ -50,6 +50,50 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
             _check(connection, path)
             connection.execute("COMMIT")
             _configure(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except OSError as error:
+        msg = f"{path} cannot be opened as a store: {error.strerror or error}"
+        raise StoreUnavailable(msg) from error
+    return connection
+
+
+def stillness(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file that nobody uses from what it becomes; None while somebody does.
+
+    Whoever writes makes a log or a journal beside the file before anything else.
+    """
+    if any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal")):
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def open_to_read(path: Path, *, still: bool, timeout_s: float) -> sqlite3.Connection:
+    """Return a connection that writes nothing.
+
+    `still`: nobody uses the file. SQLite would leave a log and its index beside it even to read, so
+    it is told that the file does not change; the caller sees to that with `stillness`.
+
+    Raises
+    ------
+    StoreCorrupt, StoreVersionError, StoreUnavailable, sqlite3.Error
+        As `open_file` does.
+    """
+    try:
+        _look(path)
+        mode = "ro&immutable=1" if still else "ro"
+        connection = connect(path, timeout_s=timeout_s, mode=mode)
+        try:
+            for setting in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
+                connection.execute(f"PRAGMA {setting}")
+            connection.execute("BEGIN")
+            _check(connection, path)
+            connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Experiment
     from sparktrials.study.trial import Trial
 
-__all__ = ["TrialRow", "experiment_from", "trial_from", "trial_row"]
+__all__ = ["Change", "File", "TrialRow", "experiment_from", "trial_from", "trial_row"]
 
 
 class TrialRow(NamedTuple):
@@ -24,6 +24,25 @@ class TrialRow(NamedTuple):
     state: str
     crc: int
     document: str
+
+
+class File(NamedTuple):
+    """An attachment as it is written, of one attempt at a trial."""
+
+    trial: int
+    attempt: int
+    name: str
+    sha256: bytes
+    content: bytes
+
+
+class Change(NamedTuple):
+    """A trial's last state as it is read: id, position, checksum and document."""
+
+    trial: object
+    position: object
+    crc: object
+    document: object
 
 
 def trial_row(trial: Trial) -> TrialRow:

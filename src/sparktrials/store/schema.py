@@ -78,10 +78,10 @@ def expected() -> frozenset[str]:
     return frozenset(_TABLES)
 
 
-def connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
+def connect(path: Path, *, timeout_s: float, mode: str = "rw") -> sqlite3.Connection:
     """Open a file that exists; transactions are begun and ended by hand."""
     return sqlite3.connect(
-        f"{path.as_uri()}?mode=rw",  # never makes the file
+        f"{path.as_uri()}?mode={mode}",  # none makes the file
         uri=True,
         timeout=timeout_s,
         isolation_level=None,

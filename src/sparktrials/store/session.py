@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from sparktrials.errors import StoreError, StoreUnavailable
+from sparktrials.errors import StoreCorrupt, StoreError, StoreUnavailable
 from sparktrials.store.faults import is_busy, translated
-from sparktrials.store.files import open_file
+from sparktrials.store.files import open_file, open_to_read, stillness
 from sparktrials.store.lease import Owner
 
 __all__ = ["Session"]
@@ -36,6 +36,8 @@ class Session:
         The file.
     timeout_s
         How long to wait in all for others that have it locked.
+    read_only
+        Whether nothing is ever written, nor any file made.
 
     Attributes
     ----------
@@ -43,9 +45,11 @@ class Session:
         Names this session in this process; a forked one has another name.
     """
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, path: Path, timeout_s: float, *, read_only: bool = False) -> None:
         self.path = path
         self.timeout_s = timeout_s
+        self.read_only = read_only
+        self._still: tuple[int, int, int] | None = None
         self.owner = Owner()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -90,15 +94,46 @@ class Session:
         """
         return self._transact(_WRITE, work, make=False)
 
+    def alone(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do `work` outside of a transaction.
+
+        Raises
+        ------
+        StoreError
+            As `read` does.
+        """
+        with self._lock:
+            self.read(lambda _: None)  # opens it
+            assert self._connection is not None  # noqa: S101 - for the type checker
+            try:
+                work(self._connection)
+            except sqlite3.Error as error:
+                raise translated(error, self.url) from error
+
     def _transact(self, begin: str, work: Callable[[sqlite3.Connection], _T], *, make: bool) -> _T:
         with self._lock:
             for left in reversed(range(_TRIES)):
                 try:
-                    return self._once(begin, work, make=make)
-                except sqlite3.Error as error:
+                    value = self._once(begin, work, make=make)
+                except (sqlite3.Error, StoreCorrupt) as error:
+                    if left and self._moved():
+                        continue
+                    if isinstance(error, StoreCorrupt):
+                        raise
                     if not (left and is_busy(error)):
                         raise translated(error, self.url) from error
-        raise AssertionError  # pragma: no cover - the last try returns or raises
+                else:
+                    if not self._moved():
+                        return value
+        msg = f"{self.url} changed whenever it was read: run again"
+        raise StoreUnavailable(msg)
+
+    def _moved(self) -> bool:
+        """Whether somebody began to write what was taken for still; then it is opened anew."""
+        if self._still is None or stillness(self.path) == self._still:
+            return False
+        self._disconnect()
+        return True
 
     def _once(self, begin: str, work: Callable[[sqlite3.Connection], _T], *, make: bool) -> _T:
         if self._closed:
@@ -107,7 +142,12 @@ class Session:
         if self._connection is None:
             # SQLite waits by itself where waiting cannot end in a deadlock, else we try again.
             wait_s = self.timeout_s / _TRIES
-            self._connection = open_file(self.path, make=make, timeout_s=wait_s)
+            if self.read_only:
+                self._still = stillness(self.path)
+                still = self._still is not None
+                self._connection = open_to_read(self.path, still=still, timeout_s=wait_s)
+            else:
+                self._connection = open_file(self.path, make=make, timeout_s=wait_s)
             self._identity = _identity(self.path)
         db = self._connection
         if begin == _WRITE and _identity(self.path) != self._identity:
@@ -137,6 +177,7 @@ class Session:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._still = None
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()

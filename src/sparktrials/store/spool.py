@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Store
     from sparktrials.study.trial import Trial
 
-__all__ = ["Spool", "SpoolingStore", "absorb", "spool_directories"]
+__all__ = ["Spool", "SpoolingStore", "absorb", "spool_directories", "waiting"]
 
 _log = logging.getLogger("sparktrials.store")
 _VERSION = 1
@@ -180,6 +180,31 @@ class SpoolingStore:
             raise StoreUnavailable(msg) from error
 
 
+def waiting(url: str, key: str) -> list[Path]:
+    """Return the files on this machine with results for an experiment, those in use left out."""
+    return [path for path in _files(url, key, "spool") if not _in_use(path)]
+
+
+def _in_use(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files(url: str, key: str, kind: str) -> list[Path]:
+    return [
+        path
+        for directory in spool_directories()
+        if _is_own(directory)
+        for path in sorted(directory.glob(f"{_prefix(url, key)}-*.{kind}"))
+    ]
+
+
 def absorb(store: Store, key: str) -> int:
     """Hand in what earlier runs on this machine could not; return how many states that were.
 
@@ -191,13 +216,7 @@ def absorb(store: Store, key: str) -> int:
     StoreError
         If the store does not take them; the files stay.
     """
-    n_states = 0
-    for directory in spool_directories():
-        if not _is_own(directory):
-            continue
-        for path in sorted(directory.glob(f"{_prefix(store.url, key)}-*.spool")):
-            n_states += _absorb_file(store, key, path)
-    return n_states
+    return sum(_absorb_file(store, key, path) for path in _files(store.url, key, "spool"))
 
 
 def _absorb_file(store: Store, key: str, path: Path) -> int:

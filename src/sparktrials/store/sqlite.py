@@ -8,12 +8,13 @@ transaction which changed something; a trial has that of its last change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.store.durable import Change, DurableStore, File
+from sparktrials.store.durable import DurableStore
 from sparktrials.store.faults import SALVAGE
+from sparktrials.store.rows import Change, File
 from sparktrials.store.session import Session
 from sparktrials.store.statements import (
     PUT_ATTACHMENT,
@@ -23,8 +24,10 @@ from sparktrials.store.statements import (
     holder_of,
     whole,
 )
+from sparktrials.store.upkeep import compacted, condition
 
 if TYPE_CHECKING:
+    from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Holder, Owner
     from sparktrials.store.rows import TrialRow
 
@@ -40,6 +43,8 @@ class SQLiteStore(DurableStore):
         The file. It is made if it is missing, with its directories.
     timeout_s
         How long to wait for another process that has the file locked.
+    read_only
+        Whether to write nothing, and make no file: what writes is refused.
 
     Raises
     ------
@@ -56,13 +61,16 @@ class SQLiteStore(DurableStore):
 
     _salvage = SALVAGE
 
-    def __init__(self, path: Path | str, *, timeout_s: float = 15.0) -> None:
-        self._restore(Path(path).expanduser().absolute(), timeout_s)
-        self._session.read(lambda _: None, make=True)
+    def __init__(
+        self, path: Path | str, *, timeout_s: float = 15.0, read_only: bool = False
+    ) -> None:
+        self._restore(Path(path).expanduser().absolute(), timeout_s, read_only)
+        self._session.read(lambda _: None, make=not read_only)
 
-    def _restore(self, path: Path, timeout_s: float) -> None:
-        self._session = Session(path, timeout_s)
+    def _restore(self, path: Path, timeout_s: float, read_only: bool = False) -> None:  # noqa: FBT001, FBT002 - a pickle's
+        self._session = Session(path, timeout_s, read_only=read_only)
         self._start()
+        self.read_only = read_only
 
     @property
     def url(self) -> str:
@@ -140,6 +148,10 @@ class SQLiteStore(DurableStore):
 
         self._session.write(work)
 
+    def _holder(self, key: str) -> tuple[Holder | None, float | None]:
+        found = self._session.read(lambda db: holder_of(db, self._known(db, key), self.url))
+        return found, None
+
     def _free(self, key: str, owner: str) -> None:
         query = (
             "DELETE FROM lease WHERE owner = ? "
@@ -184,6 +196,21 @@ class SQLiteStore(DurableStore):
 
         return self._session.read(work)
 
+    def condition(self) -> Iterator[Finding]:
+        """Look at the file: its integrity, its size."""
+        return condition(self._session)
+
+    def compact(self) -> tuple[int, int]:
+        """Write the file anew, without what is unused; return its sizes before and after.
+
+        Raises
+        ------
+        StoreError
+            If others use it, there is no room for a second one, or it was opened to be read.
+        """
+        self._writable("-")
+        return compacted(self._session)
+
     def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
         query = "SELECT sha256, content FROM attachment WHERE experiment=? AND trial=? AND name=?"
 
@@ -209,10 +236,10 @@ class SQLiteStore(DurableStore):
     def _shut(self) -> None:
         self._session.close()
 
-    def __getstate__(self) -> tuple[Path, float]:
-        return self._session.path, self._session.timeout_s
+    def __getstate__(self) -> tuple[Path, float, bool]:
+        return self._session.path, self._session.timeout_s, self.read_only
 
-    def __setstate__(self, state: tuple[Path, float]) -> None:
+    def __setstate__(self, state: tuple[Path, float, bool]) -> None:
         self._restore(*state)
 
 

@@ -9,16 +9,17 @@ too, which makes the next one of the driver that was replaced fail.
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import bson
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING
 
 from sparktrials.errors import StoreCorrupt, StoreUnavailable
 from sparktrials.store.lease import Holder
+from sparktrials.store.mongo.sweeping import ENTRIES, Sweeper, entry_id
 from sparktrials.store.patience import Patience
 from sparktrials.store.precedence import Head
 
@@ -29,18 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "PIECES", "Journal", "entry_id", "make_index"]
 
-ENTRIES, PIECES = "sparktrials_journal", "sparktrials_pieces"
-_DIGITS = 19  # of the largest 64-bit number
+PIECES = "sparktrials_pieces"
 _PIECE_SIZE = 1 << 20
 #: Bytes of rows in an entry; more than that are put into pieces. A document may have 16 MiB.
 _ROWS_SIZE = 4 << 20
 _ROW_SIZE = 400  # beside its document, amply
 _HEADS = {"rows.document": 0}
-
-
-def entry_id(journal: str, number: int) -> str:
-    """Return an entry's id; ids are in the order of numbers."""
-    return f"{journal}:{number:0{_DIGITS}d}"
+#: Seconds for which what is known of a journal's end is good enough; see `sweeping`.
+_TRUST_S = 10.0
 
 
 def _within(prefix: str, after: str = "") -> Document:
@@ -76,6 +73,8 @@ class Journal:
         Who drives the experiment.
     ended
         Whether it was deleted.
+    sweeper
+        Removes what was replaced.
     """
 
     def __init__(self, client: Client, name: str, base: int) -> None:
@@ -87,8 +86,8 @@ class Journal:
         self.holder: Holder | None = None
         self.ended = False
         self._known = False
-        self._at: dict[int, int] = {}  # the entry with a trial's last row
-        self._superseded: deque[tuple[int, int]] = deque()
+        self._known_at = 0.0  # since when all entries up to `number` are known to be there
+        self.sweeper = Sweeper(client, self)
 
     # ----------------------------------------------------------------------- reading
 
@@ -110,16 +109,25 @@ class Journal:
         """Return an entry with its rows, wherever they are."""
         try:
             if "piece" in entry:
-                entry["rows"] = bson.decode(self.content(entry["piece"]))["rows"]
-            entry["number"] = int(str(entry["_id"])[-_DIGITS:])
+                entry["rows"] = self._rows_of(entry)
+            entry["number"] = int(str(entry["_id"]).rpartition(":")[2])
             entry.setdefault("rows", [])
         except (bson.errors.BSONError, KeyError, ValueError) as error:
             msg = f"an entry in {self._client.url} is damaged: {entry.get('_id')!r} ({error})"
             raise StoreCorrupt(msg) from error
         return entry
 
+    def _rows_of(self, entry: Document) -> list[Document]:
+        content = self.content(entry["piece"])
+        if not content:  # its rows were replaced, and removed, just now
+            found = self._client.find_one(ENTRIES, entry["_id"])
+            if found is None or "piece" not in found:
+                return []
+        return list(bson.decode(content)["rows"])
+
     def catch_up(self) -> None:
         """Take note of the entries that others added."""
+        self._known_at = time.monotonic()
         for entry in self.entries(self.number, heads=True):
             self._note(entry)
         self._known = True
@@ -130,17 +138,12 @@ class Journal:
             for row in entry["rows"]:
                 trial = int(row["id"])
                 if row["files"]:
+                    self.sweeper.replace_files(self.files.get(trial, {}), row["files"])
                     self.files[trial] = dict(row["files"])
                 if row.get("quiet"):
                     continue
                 self.heads[trial] = Head(row["attempt"], bool(row["terminal"]), bytes(row["mark"]))
-                before = self._at.get(trial)
-                if before is not None:
-                    self._superseded.append((before, trial))
-                if "piece" in entry:
-                    self._at.pop(trial, None)
-                else:
-                    self._at[trial] = number
+            self.sweeper.note(entry)
             if "holder" in entry:
                 held = entry["holder"]
                 self.holder = None if held is None else Holder.from_text(held, entry["owner"])
@@ -175,6 +178,7 @@ class Journal:
     def _add(self, content: Mapping[str, Any]) -> bool:
         """Add an entry as the next one; False if there is another one by now."""
         rows: Sequence[Document] = content.get("rows", ())
+        known_at, before = self._known_at, time.monotonic()
         number, token = self.number + 1, uuid.uuid4().hex
         entry = {"_id": entry_id(self.name, number), "e": self.name, "token": token, **content}
         if rows:
@@ -190,28 +194,23 @@ class Journal:
                 if "piece" in entry and found is not None:
                     self.drop(entry["piece"])
                 return False
+        if time.monotonic() - known_at > _TRUST_S and self.sweeper.swept() >= number:
+            # The number is not the next one, but one that was swept meanwhile.
+            self._client.delete(ENTRIES, {"_id": entry["_id"], "token": token})
+            if "piece" in entry:
+                self.drop(entry["piece"])
+            return False
         self._note({**entry, "rows": rows, "number": number})
+        self._known_at = before
         return True
 
-    def compact(self, limit: int = 1000) -> None:
-        """Remove rows that later ones replaced, up to so many; entries stay, empty."""
-        stale: dict[int, list[int]] = {}
-        while self._superseded and limit > 0:
-            number, trial = self._superseded.popleft()
-            stale.setdefault(number, []).append(trial)
-            limit -= 1
-        updates = [
-            UpdateOne(
-                {"_id": entry_id(self.name, number)},
-                {"$pull": {"rows": {"id": {"$in": trials}}, "ids": {"$in": trials}}},
-            )
-            for number, trials in stale.items()
-        ]
-        if updates:
-            self._client.call(lambda db: db[ENTRIES].bulk_write(updates, ordered=False))
+    def sweep(self) -> None:
+        """Remove some of what later entries replaced."""
+        self.sweeper.sweep()
 
     def remove(self) -> None:
         """Remove all entries but the last, which says that it has ended, and all pieces."""
+        self.sweeper.mark(self.number - 1)
         last = entry_id(self.name, self.number)
         self._client.delete(ENTRIES, {"_id": {"$gt": f"{self.name}:", "$lt": last}})
         self._client.delete(PIECES, {"_id": _within(self.name)})

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import errors
 
-from sparktrials.errors import StoreCorrupt, StoreVersionError
-from sparktrials.store.durable import Change, DurableStore, File
+from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
+from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.mongo.client import Client, Document, Place, parsed
 from sparktrials.store.mongo.journal import Journal, make_index
+from sparktrials.store.mongo.upkeep import compacted, condition
 from sparktrials.store.precedence import Head, winners
+from sparktrials.store.rows import Change, File
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
+    from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Holder, Owner
     from sparktrials.store.rows import TrialRow
 
@@ -50,6 +53,8 @@ class MongoStore(DurableStore):
         ``mongo://host:port/database/jobs``. Collections named ``sparktrials_...`` are made there.
     timeout_s
         How long to try again while the server is away.
+    read_only
+        Whether to write nothing, and make no collections: what writes is refused.
 
     Raises
     ------
@@ -67,16 +72,17 @@ class MongoStore(DurableStore):
     most machines of a replica set. A pickled store keeps neither user nor password.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
-        self._restore(Client(parsed(url), timeout_s))
+    def __init__(self, url: str, *, timeout_s: float = 60.0, read_only: bool = False) -> None:
+        self._restore(Client(parsed(url), timeout_s), read_only)
         try:
             self._client.call(self._prepare, min(timeout_s, _OPENING_S))
         except BaseException:
             self.close()
             raise
 
-    def _restore(self, client: Client) -> None:
+    def _restore(self, client: Client, read_only: bool = False) -> None:  # noqa: FBT001, FBT002 - a pickle's
         self._client = client
+        self.read_only = read_only
         self._lock = threading.RLock()
         self._journals: dict[str, tuple[str, Journal]] = {}  # key -> owner's name, journal
         self._heartbeat = Heartbeat(self, MongoStore._hear)
@@ -84,6 +90,9 @@ class MongoStore(DurableStore):
 
     def _prepare(self, db: Database[Document]) -> None:
         found = db[_STORE].find_one({"_id": "store"})
+        if found is None and self.read_only:
+            msg = f"{self.url} holds no histories: check the name of the database"
+            raise StoreUnavailable(msg)
         if found is None:
             make_index(db)
             try:
@@ -229,6 +238,11 @@ class MongoStore(DurableStore):
                 self._client.delete(_SIGNS, {"_id": replaced[0]})
         self._heartbeat.start()
 
+    def _holder(self, key: str) -> tuple[Holder | None, float | None]:
+        journal = self._made(self._known(key))
+        journal.catch_up()
+        return self._held(journal)
+
     def _free(self, key: str, owner: str) -> None:
         def free(journal: Journal) -> Document | None:
             held = journal.holder is not None and journal.holder.owner == owner
@@ -236,7 +250,7 @@ class MongoStore(DurableStore):
 
         with self._lock, self._client.hurried(_RELEASE_S):
             if self._add(key, free, fresh=True) and key in self._journals:
-                self._journals[key][1].compact()
+                self._journals[key][1].sweep()
             if not set(self._leases) - {key}:
                 self._client.delete(_SIGNS, {"_id": owner})
 
@@ -256,7 +270,7 @@ class MongoStore(DurableStore):
         with self._lock:
             for key in list(self._leases):
                 if key in self._journals:
-                    self._journals[key][1].compact()
+                    self._journals[key][1].sweep()
 
     def _held(self, journal: Journal) -> tuple[Holder | None, float | None]:
         """Return an experiment's holder, and how long ago it was heard of."""
@@ -308,6 +322,27 @@ class MongoStore(DurableStore):
             if not self._add(key, append):
                 raise self._unknown(key)
 
+    def condition(self) -> list[Finding]:
+        """Look at the collections: their version, how many entries and pieces they have."""
+        return condition(self._client, self._journals_anew())
+
+    def compact(self) -> tuple[int, int]:
+        """Remove what was replaced; return how many entries and pieces there were, and are.
+
+        It takes half a minute where there is something: readers may be reading it.
+
+        Raises
+        ------
+        StoreError
+            If the store was opened to be read.
+        """
+        self._writable("-")
+        return compacted(self._client, self._journals_anew())
+
+    def _journals_anew(self) -> list[Journal]:
+        found = self._client.find(_EXPERIMENTS, {})
+        return [self._made(e) for e in found if e.get("document") is not None]
+
     def _changes(self, key: str, since: int) -> list[Change]:
         found = self._known(key)
         last: dict[int, Change] = {}
@@ -348,12 +383,12 @@ class MongoStore(DurableStore):
         self._heartbeat.stop()
         self._client.close()
 
-    def __getstate__(self) -> tuple[str, str, float]:
-        return (*self._client.place.opener, self._client.timeout_s)
+    def __getstate__(self) -> tuple[str, str, float, bool]:
+        return (*self._client.place.opener, self._client.timeout_s, self.read_only)
 
-    def __setstate__(self, state: tuple[str, str, float]) -> None:
-        address, database, timeout_s = state
-        self._restore(Client(Place(address, database), timeout_s))
+    def __setstate__(self, state: tuple[str, str, float, bool]) -> None:
+        address, database, timeout_s, read_only = state
+        self._restore(Client(Place(address, database), timeout_s), read_only)
 
 
 def _unless_ended(make: Callable[[Journal], Document | None], journal: Journal) -> Document | None:

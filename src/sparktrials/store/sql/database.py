@@ -65,6 +65,10 @@ _SETTINGS = {
         ),
     ),
 }
+_READ_ONLY = {
+    "postgresql": "SET default_transaction_read_only = on",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+}
 
 
 def parsed(text: str) -> URL:
@@ -100,10 +104,13 @@ class Database:
         With a driver.
     timeout_s
         How long a transaction is tried again in all.
+    read_only
+        Whether the server is told that nothing will be written.
     """
 
-    def __init__(self, url: URL, timeout_s: float) -> None:
+    def __init__(self, url: URL, timeout_s: float, *, read_only: bool = False) -> None:
         self._url = url
+        self.read_only = read_only
         self.timeout_s = timeout_s
         self._owner = Owner()
         self.closed = False
@@ -240,6 +247,8 @@ class Database:
         try:
             for statement in _SETTINGS[self.dialect]:
                 cursor.execute(statement)
+            if self.read_only:
+                cursor.execute(_READ_ONLY[self.dialect])
         finally:
             cursor.close()
         connection.commit()

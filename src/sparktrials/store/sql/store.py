@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Table, and_, bindparam, delete, insert, select, text, update
 
-from sparktrials.errors import StoreCorrupt
-from sparktrials.store.durable import Change, DurableStore, File
+from sparktrials.errors import StoreCorrupt, StoreUnavailable
+from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.lease import Holder, Owner
 from sparktrials.store.precedence import Head, winners
+from sparktrials.store.rows import Change, File
 from sparktrials.store.sql.database import Database, parsed
 from sparktrials.store.sql.tables import (
     ATTACHMENT,
@@ -31,10 +32,12 @@ from sparktrials.store.sql.tables import (
     put,
     server_seconds,
 )
+from sparktrials.store.sql.upkeep import compacted, condition
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
+    from sparktrials.store.checkup import Finding
     from sparktrials.store.rows import TrialRow
 
 __all__ = ["SQLStore"]
@@ -66,6 +69,8 @@ class SQLStore(DurableStore):
         they are missing, named ``sparktrials_...``.
     timeout_s
         How long to try again while the server is away, locked, full or read-only.
+    read_only
+        Whether to write nothing, and make no tables: what writes is refused.
 
     Raises
     ------
@@ -83,8 +88,8 @@ class SQLStore(DurableStore):
     driver finds by itself (``PGPASSWORD``, ``~/.pgpass``, an option file).
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
-        self._restore(Database(parsed(url), timeout_s))
+    def __init__(self, url: str, *, timeout_s: float = 60.0, read_only: bool = False) -> None:
+        self._restore(Database(parsed(url), timeout_s, read_only=read_only))
         try:
             self._open()
         except BaseException:
@@ -95,12 +100,16 @@ class SQLStore(DurableStore):
         self._database = database
         self._heartbeat = Heartbeat(self, SQLStore._hear)
         self._start()
+        self.read_only = database.read_only
 
     def _open(self) -> None:
         patience = min(self._database.timeout_s, _OPENING_S)
         if not self._database.read(lambda db: check(db, self.url), patience):
+            if self.read_only:
+                msg = f"{self.url} holds no histories: check the name of the database"
+                raise StoreUnavailable(msg)
             self._database.write(make)
-        if self._database.dialect == "mysql":
+        if self._database.dialect == "mysql" and not self.read_only:
             flush = self._database.read(
                 lambda db: db.execute(text("SELECT @@innodb_flush_log_at_trx_commit")).scalar()
             )
@@ -196,6 +205,9 @@ class SQLStore(DurableStore):
         self._database.write(work)
         self._heartbeat.start()
 
+    def _holder(self, key: str) -> tuple[Holder | None, float | None]:
+        return self._database.read(lambda db: self._held(db, self._known(db, key)))
+
     def _free(self, key: str, owner: str) -> None:
         chosen = and_(EXPERIMENT.c.digest == _digest(key), EXPERIMENT.c.owner == owner)
         free = {"owner": None, "holder": None, "heard": None}
@@ -253,6 +265,21 @@ class SQLStore(DurableStore):
                 db.execute(update(EXPERIMENT).where(EXPERIMENT.c.id == row.id).values(values))
 
         self._database.write(work)
+
+    def condition(self) -> list[Finding]:
+        """Look at the tables: their version, and how many rows they have."""
+        return self._database.read(condition)
+
+    def compact(self) -> tuple[int, int]:
+        """Let the server give back the room of what is no more; return sizes in bytes.
+
+        Raises
+        ------
+        StoreError
+            If the server does not, or the store was opened to be read.
+        """
+        self._writable("-")
+        return compacted(self._database)
 
     def _changes(self, key: str, since: int) -> list[Change]:
         query = (
@@ -313,11 +340,12 @@ class SQLStore(DurableStore):
         self._heartbeat.stop()
         self._database.close()
 
-    def __getstate__(self) -> tuple[URL, float]:
-        return self._database.opener, self._database.timeout_s
+    def __getstate__(self) -> tuple[URL, float, bool]:
+        return self._database.opener, self._database.timeout_s, self.read_only
 
-    def __setstate__(self, state: tuple[URL, float]) -> None:
-        self._restore(Database(*state))
+    def __setstate__(self, state: tuple[URL, float, bool]) -> None:
+        url, timeout_s, read_only = state
+        self._restore(Database(url, timeout_s, read_only=read_only))
 
 
 def _digest(text: str) -> bytes:

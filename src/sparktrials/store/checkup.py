@@ -1,0 +1,143 @@
+"""What may be wrong with a store, found by looking at all of it; nothing is changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparktrials.errors import StoreCorrupt, StoreError, StoreVersionError
+from sparktrials.store.rows import trial_from
+from sparktrials.store.spool import waiting
+from sparktrials.study.trial import TrialState
+
+if TYPE_CHECKING:
+    from sparktrials.store.durable import DurableStore
+    from sparktrials.study.trial import Trial
+
+__all__ = ["Finding", "examined"]
+
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a store.
+
+    Attributes
+    ----------
+    what
+        What it is.
+    remedy
+        What to do about it; empty where nothing is wrong.
+    exp_key
+        The experiment, or None.
+    repair
+        ``"absorb"`` or ``"compact"`` where that helps, and is safe.
+    """
+
+    what: str
+    remedy: str = ""
+    exp_key: str | None = None
+    repair: str | None = None
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something should be done."""
+        return bool(self.remedy)
+
+
+def examined(store: DurableStore) -> Iterator[Finding]:
+    """Look at a store, part after part: the first thing that is wrong hides no other."""
+    yield from store.condition()
+    try:
+        keys = [e.key for e in store.experiments()]
+    except StoreError as error:
+        yield Finding(str(error), "restore a copy")
+        return
+    for key in keys:
+        try:
+            yield from _experiment(store, key)
+        except StoreError as error:
+            yield Finding(str(error), "restore a copy", key)
+
+
+def _experiment(store: DurableStore, key: str) -> Iterator[Finding]:
+    trials: list[Trial] = []
+    broken: list[str] = []
+    numbers: list[object] = []
+    for change in store.records(key):
+        numbers.append(change.trial)
+        try:
+            trials.append(trial_from(change.trial, change.crc, change.document, key, "restore it"))
+        except StoreVersionError as error:
+            yield Finding(f"trial {change.trial!r}: {error}", "upgrade sparktrials", key)
+        except StoreCorrupt:
+            broken.append(repr(change.trial))
+    if broken:
+        yield Finding(
+            f"{len(broken)} trials cannot be read: {_some(broken)}",
+            "restore a copy; to save the rest, read it with sparktrials of a copy without them",
+            key,
+        )
+    known = {number for number in numbers if type(number) is int}
+    missing = [str(i) for i in range(max(known, default=-1) + 1) if i not in known]
+    if missing:
+        yield Finding(
+            f"{len(missing)} ids are missing: {_some(missing)}",
+            "trials were lost, or came with gaps from elsewhere: compare with a copy; to number "
+            "them anew is not offered",
+            key,
+        )
+    yield from _attachments(store, key, trials)
+    yield from _running(store, key, trials)
+    for path in waiting(store.url, key):
+        yield Finding(
+            f"results that the store would not take wait in {path}",
+            "run fmin again on this machine with this store and exp_key, or sparktrials doctor "
+            "--repair: it hands them in",
+            key,
+            repair="absorb",
+        )
+    states = Counter(t.state.value for t in trials)
+    size = sum(len(c.document) for c in store.records(key) if isinstance(c.document, (str, bytes)))
+    texts = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
+    mean = f", {size / len(trials):,.0f} bytes a trial" if trials else ""
+    yield Finding(f"{texts}{mean}", exp_key=key)
+
+
+def _attachments(store: DurableStore, key: str, trials: list[Trial]) -> Iterator[Finding]:
+    wrong: list[str] = []
+    for trial in trials:
+        for name in trial.attachments:
+            try:
+                store.attachment(key, trial.id, name)
+            except (KeyError, StoreCorrupt):
+                wrong.append(f"{name!r} of trial {trial.id}")
+    if wrong:
+        yield Finding(
+            f"{len(wrong)} attachments are missing or damaged: {_some(wrong)}",
+            "restore a copy; the trials themselves are whole",
+            key,
+        )
+
+
+def _running(store: DurableStore, key: str, trials: list[Trial]) -> Iterator[Finding]:
+    driver = store.driver(key)
+    if driver is not None and driver[1]:
+        yield Finding(f"driven by {driver[0]}", exp_key=key)
+        return
+    running = [str(t.id) for t in trials if t.state is TrialState.RUNNING]
+    if running:
+        who = f"{driver[0]} is gone" if driver else "nobody drives it"
+        yield Finding(
+            f"{len(running)} trials are running, and {who}: {_some(running)}",
+            "run fmin again with this store and exp_key: it takes them up",
+            key,
+        )
+
+
+def _some(items: list[str]) -> str:
+    more = f" and {len(items) - _MOST_SHOWN} more" if len(items) > _MOST_SHOWN else ""
+    return ", ".join(items[:_MOST_SHOWN]) + more
