@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sparktrials.dispatch.channel.client import connect
-from sparktrials.dispatch.messages import encode_outcomes, encode_report
+from sparktrials.dispatch.messages import encode_report
+from sparktrials.dispatch.outbox import Outbox, TooLarge
 from sparktrials.errors import ChannelClosed, ChannelUnreachable, InvalidArgument
 
 if TYPE_CHECKING:
@@ -28,14 +29,8 @@ CONNECT_S = 4.0
 #: Seconds without a trial after which a task gives its slot back by itself: the driver ends idle
 #: leases sooner, but where it is busy with a callback of the user's, which may need the slot.
 _IDLE_S = 2.0
-#: Seconds that an outcome may wait for others to go with.
-_TELL_S = 0.02
 #: Least seconds between two messages about what a running trial says.
 _REPORT_S = 0.2
-
-
-class _TooLarge(Exception):
-    """An outcome is larger than a message may be: Spark itself brings it back."""
 
 
 def pull(
@@ -68,50 +63,17 @@ def pull(
         client = connect(address, hello, CONNECT_S)
     except ChannelUnreachable as error:
         return [], str(error)
-    line = Line(client)
-    unknown: list[Outcome] = []
+    line, outbox = Line(client), Outbox(client)
     try:
-        while (specs := line.trials()) is not None:
-            unknown.clear()  # the driver answers what it has got
-            _evaluate(client, specs, lambda spec: run(spec, line), unknown)
-            line.silence()
-    except (ChannelClosed, _TooLarge):
-        return unknown, None
+        with contextlib.suppress(ChannelClosed, TooLarge):
+            while (batch := line.trials()) is not None:
+                outbox.evaluate(batch, lambda spec: run(spec, line))
+                line.silence()
     finally:
         line.silence()
+        outbox.close()
         client.close()
-    return unknown, None
-
-
-def _evaluate(
-    client: Client,
-    specs: Sequence[Sequence[Any]],
-    run: Callable[[Sequence[Any]], Outcome],
-    unknown: list[Outcome],
-) -> None:
-    """Evaluate trials one after the other; outcomes go out together, but none waits for long."""
-    untold = 0
-    told = time.monotonic()
-    for spec in specs:
-        unknown.append(run(spec))
-        untold += 1
-        now = time.monotonic()
-        if now - told > _TELL_S:
-            _tell(client, unknown[-untold:])
-            untold, told = 0, now
-    if untold:
-        _tell(client, unknown[-untold:])
-
-
-def _tell(client: Client, outcomes: Sequence[Outcome]) -> None:
-    """Send outcomes: together, or one by one where they are too large for that."""
-    try:
-        client.send(*encode_outcomes(outcomes))
-    except InvalidArgument:
-        if len(outcomes) == 1:
-            raise _TooLarge from None
-        for outcome in outcomes:
-            _tell(client, (outcome,))
+    return outbox.unknown, None
 
 
 class Connection(Protocol):

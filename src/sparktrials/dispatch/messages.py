@@ -17,7 +17,14 @@ from sparktrials.study.reports import LOG_LIMIT, REPORTS_LIMIT, Report, joined_l
 from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
 from sparktrials.study.values import dumps, loads
 
-__all__ = ["decode_outcomes", "decode_report", "encode_outcomes", "encode_report"]
+__all__ = [
+    "decode_outcomes",
+    "decode_report",
+    "decode_returned",
+    "encode_outcomes",
+    "encode_report",
+    "encode_returned",
+]
 
 
 def encode_outcomes(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], list[bytes]]:
@@ -155,6 +162,26 @@ def decode_report(header: Mapping[str, Any]) -> Reported:
         )
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         msg = f"not a report: {type(error).__name__}: {error}"
+        raise ValueError(msg) from error
+
+
+def encode_returned(attempts: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Return as a message that attempts, by trial id and number, were never started."""
+    return {"kind": "returned", "attempts": [list(attempt) for attempt in attempts]}
+
+
+def decode_returned(header: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return the trial ids and numbers of attempts that were never started.
+
+    Raises
+    ------
+    ValueError
+        If the message is not one that `encode_returned` makes.
+    """
+    try:
+        return [(_whole(trial_id), _whole(attempt)) for trial_id, attempt in header["attempts"]]
+    except (LookupError, TypeError) as error:
+        msg = f"not attempts: {type(error).__name__}: {error}"
         raise ValueError(msg) from error
 
 

@@ -1,17 +1,27 @@
-"""One lease of a slot, as the driver sees it."""
+"""One lease of a slot, as the driver sees it: what it has, and what became of that."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sparktrials.dispatch.worker import TIMEOUT_GRACE_S
+from sparktrials.study.protocols import Cancelled, Lost, Returned
+
 if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_endings import Ending
     from sparktrials.dispatch.spark_jobs import Job
+    from sparktrials.dispatch.spark_study import SparkStudy
+    from sparktrials.study.protocols import Event
     from sparktrials.study.trial import Trial
 
-__all__ = ["Lease"]
+__all__ = ["Lease", "what_became"]
+
+#: Seconds by which a trial may have begun before the outcomes of those before it were here.
+_TOLD_LATE_S = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -48,3 +58,32 @@ class Lease:
     over: bool = False
     overdue: bool = False
     wanted: set[int] = field(default_factory=set)
+
+
+def what_became(lease: Lease, ending: Ending, study: SparkStudy) -> list[Event]:
+    """Return what became of the trials that a lease had and brought no outcome of."""
+    if ending.failure is not None or lease.overdue:
+        reason = "" if ending.failure is None else ending.failure.reason
+        host = lease.host if ending.failure is None else ending.failure.host or lease.host
+        # Of several short ones it is not known which had run: each runs again, alone.
+        alone = len(lease.sent) == 1
+        timed_out = alone and (lease.overdue or _is_late(lease, study))
+        if timed_out:
+            reason = study.timeout_reason()
+        return [
+            Lost(t.id, t.attempt, reason, alone=alone, host=host, timed_out=timed_out)
+            for t in lease.sent
+        ]
+    everything = ending.cancelled and not lease.wanted
+    return [
+        (Cancelled if everything or t.id in lease.wanted else Returned)(t.id, t.attempt)
+        for t in lease.sent
+    ]
+
+
+def _is_late(lease: Lease, study: SparkStudy) -> bool:
+    """Whether its process has had the time to end itself because of the time-out."""
+    limit = study.task.trial_timeout
+    if limit is None:
+        return False
+    return time.monotonic() - lease.begun > limit + TIMEOUT_GRACE_S - _TOLD_LATE_S

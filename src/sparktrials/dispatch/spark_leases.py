@@ -19,13 +19,14 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
-from sparktrials.dispatch.messages import decode_outcomes, decode_report
+from sparktrials.dispatch.messages import decode_outcomes, decode_report, decode_returned
 from sparktrials.dispatch.pacing import Pacer
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
-from sparktrials.dispatch.spark_lease import Lease
+from sparktrials.dispatch.spark_lease import Lease, what_became
+from sparktrials.dispatch.spark_queue import TrialQueue
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, decode_pickled, specs
 from sparktrials.errors import SparkError
-from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
+from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Returned
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.channel.events import Event as Arrived
@@ -52,9 +53,6 @@ _BATCH_S = 0.02
 _BATCH_BLIND_S = 0.2
 #: Leases in a row that may fail without a trial, beside three for each slot.
 _FAILURES = 5
-#: Bytes that a message with trials may take about, and those of a number in it.
-_MESSAGE_BYTES = 2**18
-_NUMBER_BYTES = 32
 #: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
 _OVERDUE_S = 5.0
 
@@ -92,8 +90,7 @@ class Leases:
         adaptive = study.task.adaptive
         batch_s = _BATCH_S if adaptive else _BATCH_BLIND_S
         self._pacer = Pacer(adaptive=adaptive, packing=packing, target_s=batch_s)
-        self._queue: deque[Trial] = deque()
-        self._alone: set[int] = set()
+        self._queue = TrialQueue()
         self._leases: dict[int, Lease] = {}
         self._peers: dict[int, Lease] = {}
         self._idle: deque[Lease] = deque()
@@ -132,17 +129,14 @@ class Leases:
 
     def submit(self, trials: Sequence[Trial], alone: Collection[int]) -> None:
         """Hand trials to slots that wait, or queue them for the next that asks."""
-        self._alone.update(alone)
-        self._queue.extend(trials)
+        self._queue.add(trials, alone)
         self._hand_out()
         self._ask_for_slots()
 
     def cancel(self, ids: Collection[int]) -> None:
         """Take back what waits; cancel the jobs of what runs."""
         wanted = set(ids)
-        for trial in [t for t in self._queue if t.id in wanted]:
-            self._queue.remove(trial)
-            self._cancelled.append(Cancelled(trial.id, trial.attempt))
+        self._cancelled += [Cancelled(t.id, t.attempt) for t in self._queue.remove(wanted)]
         jobs = []
         for lease in self._leases.values():
             hit = wanted.intersection(t.id for t in lease.sent)
@@ -175,11 +169,9 @@ class Leases:
 
         Slots that wait are given back.
         """
-        left, alone = list(self._queue), frozenset(self._alone)
-        self._queue.clear()
         while self._idle:
             self._end(self._idle.popleft())
-        return left, alone
+        return self._queue.clear()
 
     def look_up(self) -> list[Event]:
         """Give back slots that idle, end trials that are overdue; return events of one's own."""
@@ -228,27 +220,13 @@ class Leases:
                 continue
             # As even as can be where there are fewer than whole batches.
             share = math.ceil(len(self._queue) / (len(self._idle) + 1))
-            batch = self._batch(min(size, share))
+            batch = self._queue.take(min(size, share))
             lease.idle_since = None
             lease.asks = False
             lease.begun = time.monotonic()
             lease.sent.extend(batch)
             self._sent += len(batch)
             self._server.send(lease.peer, {"kind": "trials", "trials": specs(batch)})
-
-    def _batch(self, size: int) -> list[Trial]:
-        """Take trials from the queue: up to `size` in one message, or one that is to run alone."""
-        batch: list[Trial] = []
-        room = _MESSAGE_BYTES
-        while self._queue and len(batch) < size and room > 0:
-            room -= sum(len(label) + _NUMBER_BYTES for label in self._queue[0].point)
-            if self._queue[0].id in self._alone:
-                if not batch:
-                    batch.append(self._queue.popleft())
-                    self._alone.discard(batch[0].id)
-                break
-            batch.append(self._queue.popleft())
-        return batch
 
     def _ask_for_slots(self) -> None:
         """Start as many leases as there are trials for, up to the capacity."""
@@ -268,7 +246,7 @@ class Leases:
         address = self._server.address
         pack = study.pack((), time_box_s=0.0, channel=address, lease=lease.number)
         # It cannot be changed once the job runs.
-        first = f" from {self._queue[0].id} on" if self._queue else ""
+        first = "" if self._queue.first is None else f" from {self._queue.first.id} on"
         description = f"{study.task.name}: lease {lease.number + 1}, trials{first}"
         lease.job = Job(pack, description, lease)
         self._leases[lease.number] = lease
@@ -329,6 +307,8 @@ class Leases:
         try:
             if kind == "outcomes":
                 return self._outcomes(lease, decode_outcomes(item.header, item.blobs))
+            if kind == "returned":
+                return self._returned(lease, decode_returned(item.header))
             if kind == "report":
                 said = decode_report(item.header)
                 known = any(t.id == said.trial_id for t in lease.sent)
@@ -342,21 +322,37 @@ class Leases:
 
     def _outcomes(self, lease: Lease, outcomes: Iterable[Outcome]) -> list[Event]:
         """Take outcomes that are awaited of a lease; a late or repeated one is none of them."""
-        sent = {(t.id, t.attempt): t for t in lease.sent}
-        new = [o for o in outcomes if sent.pop((o.trial_id, o.attempt), None) is not None]
+        new = [o for o in outcomes if self._taken(lease, o.trial_id, o.attempt)]
         if not new:
             return []
-        lease.sent = deque(sent.values())
-        self._sent -= len(new)
         self._failures = 0
         self._endings.worked()
         now = time.monotonic()
         ran = [outcome.duration_s or 0.0 for outcome in new]
         self._pacer.observe(ran, now - lease.begun, queued_ahead=False)
         lease.begun = now
+        self._wait_if_done(lease)
+        return [Finished(outcome) for outcome in new]
+
+    def _returned(self, lease: Lease, attempts: Iterable[tuple[int, int]]) -> list[Event]:
+        """Take back what a slot did not get to: others may be quicker."""
+        back = [attempt for attempt in attempts if self._taken(lease, *attempt)]
+        if back:
+            self._wait_if_done(lease)
+        return [(Cancelled if i in lease.wanted else Returned)(i, attempt) for i, attempt in back]
+
+    def _taken(self, lease: Lease, trial_id: int, attempt: int) -> bool:
+        """Take a trial from those that are with a lease; whether it was there."""
+        for trial in lease.sent:
+            if (trial.id, trial.attempt) == (trial_id, attempt):
+                lease.sent.remove(trial)
+                self._sent -= 1
+                return True
+        return False
+
+    def _wait_if_done(self, lease: Lease) -> None:
         if not lease.sent and lease.peer is not None and not lease.over:
             self._wait(lease)
-        return [Finished(outcome) for outcome in new]
 
     def ended(self, end: JobEnd, ending: Ending) -> list[Event]:
         """Return what the end of a lease means for the trials that it had."""
@@ -372,7 +368,7 @@ class Leases:
             # Outcomes that the driver may not have got before the connection broke.
             lease.over = True
             events += self._outcomes(lease, map(decode_pickled, ending.report.outcomes))
-        events += self._left(lease, ending)
+        events += what_became(lease, ending, self._study)
         self._sent -= len(lease.sent)
         if ending.crash is not None:
             events.append(Crashed(ending.crash))
@@ -381,28 +377,6 @@ class Leases:
             events += self._failed(lease, ending)
         self._ask_for_slots()
         return events
-
-    def _left(self, lease: Lease, ending: Ending) -> list[Event]:
-        """Return what became of the trials that a lease had and brought no outcome of."""
-        limit = self._study.task.trial_timeout
-        late = limit is not None and time.monotonic() - lease.begun > limit + TIMEOUT_GRACE_S
-        if ending.failure is not None or lease.overdue:
-            reason = "" if ending.failure is None else ending.failure.reason
-            host = lease.host if ending.failure is None else ending.failure.host or lease.host
-            # Of several short ones it is not known which had run: each runs again, alone.
-            alone = len(lease.sent) == 1
-            timed_out = alone and (lease.overdue or late)
-            if timed_out:
-                reason = self._study.timeout_reason()
-            return [
-                Lost(t.id, t.attempt, reason, alone=alone, host=host, timed_out=timed_out)
-                for t in lease.sent
-            ]
-        everything = ending.cancelled and not lease.wanted
-        return [
-            (Cancelled if everything or t.id in lease.wanted else Returned)(t.id, t.attempt)
-            for t in lease.sent
-        ]
 
     def _failed(self, lease: Lease, ending: Ending) -> list[Event]:
         if lease.sent or ending.failure is None:

@@ -10,8 +10,10 @@ from sparktrials.dispatch.channel.frames import FrameDecoder, FrameEncoder, Kind
 from sparktrials.dispatch.messages import (
     decode_outcomes,
     decode_report,
+    decode_returned,
     encode_outcomes,
     encode_report,
+    encode_returned,
 )
 from sparktrials.study.trial import Failure, FailureKind, Outcome, TrialState
 from sparktrials.study.values import TAG
@@ -71,6 +73,14 @@ def sent(outcomes):
 def test_round_trip(outcomes):
     got = decode_outcomes(*sent(outcomes))
     assert repr(got) == repr(outcomes)  # NaN is not equal to itself
+
+
+@QUICK
+@given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 100)), max_size=4))
+def test_round_trip_of_what_was_not_started(attempts):
+    data = b"".join(FrameEncoder(KEY).encode(Kind.MESSAGE, pack(encode_returned(attempts))))
+    (frame,) = FrameDecoder(KEY).feed(data)
+    assert decode_returned(frame.header) == attempts
 
 
 def outcome(**changes):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sparktrials import hp
-from sparktrials.dispatch import spark_leases
+from sparktrials.dispatch import spark_leases, spark_queue
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message, Reason
-from sparktrials.dispatch.messages import encode_outcomes, encode_report
+from sparktrials.dispatch.messages import encode_outcomes, encode_report, encode_returned
 from sparktrials.dispatch.spark_endings import Ending, Endings
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict
 from sparktrials.dispatch.spark_jobs import JobEnd
@@ -267,9 +267,9 @@ def test_a_worker_that_dies_costs_the_trials_it_had():
     bench.connect(0)
     lease = bench.jobs.started[0].subject
     # Three in one batch, of which the first came back.
-    lease.sent.extend(bench.leases._queue)
-    bench.leases._sent += len(bench.leases._queue)
-    bench.leases._queue.clear()
+    rest, _ = bench.leases._queue.clear()
+    lease.sent.extend(rest)
+    bench.leases._sent += len(rest)
     assert bench.finish(0, 0)
     bench.disconnect(0)
     events = bench.end(0, LOST)
@@ -541,7 +541,7 @@ def test_one_host_that_cannot_connect_does_not_end_the_channel():
 
 
 def test_a_batch_fits_a_message(monkeypatch):
-    monkeypatch.setattr(spark_leases, "_MESSAGE_BYTES", 100)
+    monkeypatch.setattr(spark_queue, "_MESSAGE_BYTES", 100)
     bench = Bench(slots=1)
     bench.leases._pacer = FixedPacer()
     bench.submit(50)
@@ -565,3 +565,64 @@ def test_the_end_of_spark_asks_for_no_slots():
     events = bench.end(0, Ending(crash=RuntimeError("gone")))
     assert isinstance(events[-1], Crashed)
     assert len(bench.jobs.started) == started
+
+
+# --------------------------------------------------------------------- batches that take long
+
+
+def batch_of_three():
+    bench = Bench(slots=1)
+    bench.leases._pacer = FixedPacer()
+    bench.submit(3)
+    bench.connect(0)
+    assert bench.got(0) == [[0, 1, 2]]
+    return bench
+
+
+def give_back(bench, *attempts):
+    return bench.leases.arrived(Message(100, encode_returned(attempts)))
+
+
+def test_what_a_slot_does_not_get_to_comes_back_while_it_is_busy():
+    bench = batch_of_three()
+    assert give_back(bench, (1, 1), (2, 1), (9, 1), (0, 7)) == [Returned(1, 1), Returned(2, 1)]
+    assert bench.leases.in_flight == 1
+    assert give_back(bench, (1, 1)) == []
+    bench.leases.submit([Trial(id=1, state=TrialState.RUNNING, point={"x": 0.5}, attempt=1)], ())
+    assert bench.got(0) == [[0, 1, 2]]  # its trial still runs
+    assert bench.finish(0, 0) == [Finished(done(0))]
+    assert bench.got(0) == [[0, 1, 2], [1]]
+
+
+def test_what_comes_back_after_the_last_outcome_frees_the_slot_too():
+    bench = batch_of_three()
+    bench.finish(0, 0)
+    assert give_back(bench, (1, 1), (2, 1)) == [Returned(1, 1), Returned(2, 1)]
+    bench.submit(1)
+    assert bench.got(0) == [[0, 1, 2], [3]]
+
+
+def test_what_comes_back_and_is_to_be_cancelled_is():
+    bench = batch_of_three()
+    bench.leases.cancel([2])
+    assert give_back(bench, (1, 1), (2, 1)) == [Returned(1, 1), Cancelled(2, 1)]
+
+
+@pytest.mark.parametrize("wrong", [3, [1], [[1]], [[1, 2, 3]], [["a", 1]], [[-1, 1]], [[True, 1]]])
+def test_returning_nonsense_ends_the_connection(wrong):
+    bench = batch_of_three()
+    bench.leases.arrived(Message(100, {"kind": "returned", "attempts": wrong}))
+    assert bench.server.dropped == [100]
+
+
+def test_a_trial_that_dies_of_its_time_out_after_others_of_its_batch_has_timed_out(clock):
+    """Their outcomes came when it had already begun."""
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.leases._pacer = FixedPacer()
+    bench.submit(2)
+    bench.connect(0)
+    clock[0] += 0.1
+    bench.finish(0, 0)
+    clock[0] += 6.95
+    (event,) = bench.end(0, LOST)
+    assert event.timed_out
