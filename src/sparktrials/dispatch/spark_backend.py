@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -103,15 +103,20 @@ class Backend(Protocol):
     def enter(self, captured: Any, tags: Sequence[str]) -> None:  # noqa: ANN401
         """Prepare the calling thread: it inherits what was captured, and its jobs have `tags`."""
 
-    def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
+    def run(self, shipment: Shipment, pack: Pack, description: str, tag: str) -> bytes:
         """Run one pack as a job of one task, wait for it, and return the pickled `Report`.
+
+        The job has `tag`, which no other job gets, beside those of its thread.
 
         Of as many tasks as `pack.nodes` says, together: then it is that of the rank that failed
         first, or of rank 0.
         """
 
-    def cancel(self, tag: str) -> None:
-        """Cancel the running jobs that have a tag; never raises."""
+    def cancel(self, tags: Collection[str]) -> None:
+        """Cancel the running jobs that have one of these tags; never raises.
+
+        Waits a second for Spark at most, however many there are; may be asked again for the same.
+        """
 
     def judge(self, error: BaseException) -> JobFailure:
         """Return what an exception that `run` raised means."""

@@ -7,7 +7,7 @@ import functools
 import logging
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.dispatch.broadcasting import collecting
@@ -164,9 +164,17 @@ class ClassicBackend:
         for tag in tags:
             self._context.addJobTag(tag)
 
-    def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:
+    def run(self, shipment: Shipment, pack: Pack, description: str, tag: str) -> bytes:
         """Run a pack as an RDD job of one task, or of several that wait for each other."""
         self._context.setJobDescription(description)
+        self._context.addJobTag(tag)
+        try:
+            return self._run(shipment, pack)
+        finally:
+            with contextlib.suppress(Exception):  # the context may be gone
+                self._context.removeJobTag(tag)
+
+    def _run(self, shipment: Shipment, pack: Pack) -> bytes:
         broadcast, extras, package, data = shipment.handle
         make = functools.partial(
             make_task, pickle.dumps(pack), _from(broadcast), extras, package, data=data
@@ -179,10 +187,11 @@ class ClassicBackend:
         result: bytes = rdd.collect()[0]
         return result
 
-    def cancel(self, tag: str) -> None:
-        """Cancel jobs by tag."""
+    def cancel(self, tags: Collection[str]) -> None:
+        """Cancel jobs by tag; Spark takes note of it and returns."""
         with contextlib.suppress(Exception):  # the context may be gone
-            self._context.cancelJobsWithTag(tag)
+            for tag in tags:
+                self._context.cancelJobsWithTag(tag)
 
     def judge(self, error: BaseException) -> JobFailure:
         """Return what Spark's exception means."""

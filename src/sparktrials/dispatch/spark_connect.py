@@ -7,13 +7,11 @@ Spark brings to each executor; where it does not, it travels with each query.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import pickle
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +25,7 @@ from sparktrials.dispatch.shipping import (
     payload_of,
 )
 from sparktrials.dispatch.spark_backend import Shipment
+from sparktrials.dispatch.spark_connect_interrupts import Interrupts
 from sparktrials.dispatch.spark_connect_pickling import dumps
 from sparktrials.dispatch.spark_connect_slots import ConnectSlots
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge_connect
@@ -110,7 +109,7 @@ class ConnectBackend:
         self._schema: Any = None
         self._uploaded: set[str] = set()
         self._ended = False
-        self._interrupting: dict[str, threading.Thread] = {}
+        self._interrupts = Interrupts(session.interruptTag)
 
     def check(self) -> None:
         """Raise if the session cannot be used any more.
@@ -210,9 +209,15 @@ class ConnectBackend:
         for tag in (*captured, *tags):
             self._session.addTag(tag)
 
-    def run(self, shipment: Shipment, pack: Pack, description: str) -> bytes:  # noqa: ARG002
+    def run(self, shipment: Shipment, pack: Pack, description: str, tag: str) -> bytes:  # noqa: ARG002
         """Run a pack as a query of one task."""
-        parcel: _Parcel = shipment.handle
+        self._session.addTag(tag)
+        try:
+            return self._run(shipment.handle, pack)
+        finally:
+            self._session.removeTag(tag)
+
+    def _run(self, parcel: _Parcel, pack: Pack) -> bytes:
         content = pickle.dumps(pack)
         report = b""
         if not parcel.with_queries:
@@ -224,16 +229,9 @@ class ConnectBackend:
             report = self._query(parcel.task(content))
         return report
 
-    def cancel(self, tag: str) -> None:
+    def cancel(self, tags: Collection[str]) -> None:
         """Interrupt queries by tag."""
-        asking = self._interrupting.get(tag)  # JobPool.close asks again and again
-        if asking is None or not asking.is_alive():
-            asking = threading.Thread(
-                target=self._interrupt, args=(tag,), name=f"interrupt {tag}", daemon=True
-            )
-            self._interrupting[tag] = asking
-            asking.start()
-        asking.join(_CANCEL_WAIT_S)
+        self._interrupts.ask(tags, _CANCEL_WAIT_S)
 
     def judge(self, error: BaseException) -> JobFailure:
         """Return what the exception means."""
@@ -295,10 +293,6 @@ class ConnectBackend:
                 return False
         self._uploaded.update(missing.values())
         return True
-
-    def _interrupt(self, tag: str) -> None:
-        with contextlib.suppress(Exception):  # the session may be gone
-            self._session.interruptTag(tag)
 
 
 def _given(contents: dict[str, bytes]) -> Callable[[str], bytes]:

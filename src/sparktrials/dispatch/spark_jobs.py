@@ -42,7 +42,7 @@ class Job:
     subject: Any
     submitted: float = 0.0
     cancelled: bool = False
-    tag: str | None = None  # of the thread that runs it now
+    tag: str = ""  # its own in Spark, given when it is submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class JobPool:
         self._tell = tell
         self._threads: list[threading.Thread] = []
         self._running: set[Job] = set()
-        self._tags = threading.Lock()
+        self._submitted = 0
 
     def __len__(self) -> int:
         """Return how many jobs have been submitted and not yet ended."""
@@ -99,10 +99,12 @@ class JobPool:
     def submit(self, job: Job) -> None:
         """Start a job; a thread is added when all are busy."""
         job.submitted = time.monotonic()
+        job.tag = f"{self._name}-job-{self._submitted}"
+        self._submitted += 1
         self._running.add(job)
         if len(self._threads) < len(self._running):
             name = f"{self._name}-{len(self._threads)}"
-            thread = threading.Thread(target=self._work, args=(name,), name=name, daemon=True)
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
         self._queue.put(job)
@@ -116,10 +118,11 @@ class JobPool:
         wanted = list(jobs)
         for job in wanted:
             job.cancelled = True
-        with self._tags:  # no thread moves on to its next job meanwhile
-            for job in wanted:
-                if job.tag is not None:
-                    self._backend.cancel(job.tag)
+        # Tags are never used again, so threads may move on to other jobs meanwhile.
+        everything = self._running.issubset(wanted)
+        tags = [self._name] if everything else [job.tag for job in wanted]
+        if wanted:
+            self._backend.cancel(tags)
 
     def close(self, wait_s: float) -> None:
         """Cancel what runs and end the threads, waiting for them up to `wait_s` seconds."""
@@ -132,7 +135,7 @@ class JobPool:
         while alive and time.monotonic() < deadline:
             # Again and again: a job that was about to start had no tag to cancel yet.
             if self._running:
-                self._backend.cancel(self._name)
+                self._backend.cancel((self._name,))
             alive[0].join(_CLOSE_STEP_S)
             alive = [thread for thread in alive if thread.is_alive()]
         self._threads = []
@@ -140,7 +143,7 @@ class JobPool:
 
     # ------------------------------------------------------------------ in the threads
 
-    def _work(self, tag: str) -> None:
+    def _work(self) -> None:
         """Run jobs until told to stop: the body of each thread."""
         prepared = False
         while True:
@@ -151,15 +154,10 @@ class JobPool:
             failure: BaseException | None = None
             try:
                 if not prepared:
-                    self._backend.enter(self._captured, (self._name, tag))
+                    self._backend.enter(self._captured, (self._name,))
                     prepared = True
-                with self._tags:
-                    job.tag = tag
-                    skip = job.cancelled
-                if not skip:
-                    result = self._backend.run(self._shipment, job.pack, job.description)
+                if not job.cancelled:
+                    result = self._backend.run(self._shipment, job.pack, job.description, job.tag)
             except BaseException as error:  # noqa: BLE001 - judged by the dispatcher
                 failure = error
-            with self._tags:
-                job.tag = None
             self._tell(JobEnd(job, time.monotonic() - job.submitted, result, failure))

@@ -38,8 +38,8 @@ class JobOwner(Protocol):
     def enter(self, captured: Any, tags: Sequence[str]) -> None:  # noqa: ANN401
         """Have the calling thread inherit it; its jobs get `tags`."""
 
-    def cancel(self, tag: str) -> None:
-        """Cancel the running jobs that have a tag; never raises."""
+    def cancel(self, tags: Collection[str]) -> None:
+        """Cancel the running jobs that have one of these tags; never raises."""
 
 
 @dataclass(slots=True, eq=False)
@@ -145,9 +145,8 @@ class ThreadDispatcher:
                     tags.append(running.thread)
                 if trial is not None:
                     self._cancelled.append(Cancelled(trial.id, trial.attempt))
-        if self._owner is not None:
-            for tag in tags:
-                self._owner.cancel(tag)
+        if self._owner is not None and tags:
+            self._owner.cancel(tags)
 
     def close(self) -> None:
         """Disown what runs and end the threads that are idle."""

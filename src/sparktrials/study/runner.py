@@ -345,9 +345,12 @@ class Runner:
         """Record what becomes of the trials that run, until a time."""
         loop = self.loop
         while loop.running and (left := end - self.clock.monotonic()) > 0:
-            if not self._take(left) and self.clock.monotonic() < end:
-                return  # nothing is under way
+            arrived = self.dispatcher.events(left)
+            self._unhandled += arrived
+            self._handle()
             self._record(())
+            if not arrived and self.clock.monotonic() < end:
+                return  # nothing is under way
 
     # ------------------------------------------------------------------ telling people
 

@@ -54,6 +54,7 @@ class Session:
         self.reports = list(reports)
         self.tasks = []
         self.tags = []
+        self.mine = set()
         self.conf = SimpleNamespace(get=settings.get)
 
     def sql(self, statement):
@@ -74,6 +75,12 @@ class Session:
     def mapInArrow(self, task, _schema, **more):
         self.tasks.append((task, more))
         return Answer(self.reports.pop(0))
+
+    def addTag(self, tag):
+        self.mine.add(tag)
+
+    def removeTag(self, tag):
+        self.mine.discard(tag)
 
     def interruptTag(self, tag):
         self.tags.append(tag)
@@ -159,7 +166,7 @@ def test_a_session_that_takes_no_files_has_them_in_each_query():
     backend = ConnectBackend(session)
     shipment = backend.ship(task())
     session.fault = None
-    assert backend.run(shipment, PACK, "") == b"report"
+    assert backend.run(shipment, PACK, "", "tag") == b"report"
     assert shipment.handle.with_queries
     assert len(session.tasks) == 1
 
@@ -168,7 +175,7 @@ def test_files_that_do_not_reach_executors_go_with_each_query_from_then_on():
     session = Session(reports=[b"", b"one", b"two"])
     backend = ConnectBackend(session)
     shipment = backend.ship(task())
-    assert [backend.run(shipment, PACK, "") for _ in range(2)] == [b"one", b"two"]
+    assert [backend.run(shipment, PACK, "", "tag") for _ in range(2)] == [b"one", b"two"]
     assert len(session.tasks) == 3
 
 
@@ -179,7 +186,7 @@ def test_a_resource_profile_goes_with_each_query_where_spark_has_executors(caplo
     for master, more in (("spark://host:7077", {"profile": wanted}), ("local[2]", {})):
         session = Session(**{"spark.master": master})
         backend = ConnectBackend(session, wanted)
-        backend.run(backend.ship(task()), PACK, "")
+        backend.run(backend.ship(task()), PACK, "", "tag")
         assert session.tasks[0][1] == more
     assert "no effect on spark.master=local[2]" in caplog.text
     with pytest.raises(InvalidArgumentType, match="resource_profile"):
@@ -271,10 +278,38 @@ def test_cancelling_does_not_wait_for_a_server_that_is_away(monkeypatch):
     session.interruptTag = lambda tag: (session.tags.append(tag), go.wait())
     backend = ConnectBackend(session)
     for _ in range(5):
-        backend.cancel("tag")
+        backend.cancel(["tag"])
     go.set()
-    backend._interrupting["tag"].join()
-    assert session.tags == ["tag"]
+    backend._interrupts.ask(["tag"], 30)  # waits for the one that is under way, or asks at once
+    assert set(session.tags) == {"tag"}
+    assert len(session.tags) <= 2
+
+
+def test_all_interrupts_are_under_way_at_the_same_time():
+    together = threading.Barrier(3)
+    session = Session()
+    session.interruptTag = lambda tag: (together.wait(30), session.tags.append(tag))
+    backend = ConnectBackend(session)
+    backend.cancel(["a", "b", "c"])
+    backend._interrupts.ask(["a", "b", "c"], 30)
+    assert {"a", "b", "c"} <= set(session.tags)
+
+
+def test_a_query_has_its_own_tag_while_it_runs():
+    session = Session(reports=[b"one"])
+    backend = ConnectBackend(session)
+    shipment = backend.ship(task())
+    seen = []
+    answer = session.mapInArrow
+
+    def mapInArrow(*args, **more):
+        seen.append(set(session.mine))
+        return answer(*args, **more)
+
+    session.mapInArrow = mapInArrow
+    backend.run(shipment, PACK, "", "tag-1")
+    assert seen == [{"tag-1"}]
+    assert session.mine == set()
 
 
 class Grpc(Exception):

@@ -28,8 +28,8 @@ class Spark:
     def enter(self, captured, tags):
         self.entered.append((threading.current_thread().name, captured, tags))
 
-    def cancel(self, tag):
-        self.cancelled.append(tag)
+    def cancel(self, tags):
+        self.cancelled += tags
 
 
 @pytest.fixture

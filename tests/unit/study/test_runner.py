@@ -307,3 +307,29 @@ def test_an_interrupt_while_events_are_handled_loses_none_of_them() -> None:
     for trial_id, outcome in h.dispatcher.delivered.items():
         assert h.runner.history[trial_id].loss == outcome.loss
     assert not h.runner.history.count(TrialState.RUNNING)
+
+
+def test_what_is_no_news_does_not_end_the_wait_for_successes() -> None:
+    """A message that came twice, say, while trials have time to end by themselves."""
+
+    class Repeating(FaultyDispatcher):
+        def events(self, timeout):
+            if not self.stopped:
+                return super().events(timeout)
+            self.clock.now += 0.1
+            if self.clock.now < self.silent_until:
+                return [self.told[-1]]
+            found = [Finished(self.outcome(trial)) for trial in self.queue]
+            self.queue.clear()
+            return found
+
+        def stop(self, ids):
+            self.silent_until = self.clock.now + 0.35
+            return super().stop(ids)
+
+    dispatcher = Repeating(random.Random(2), FakeClock())
+    h = harness(dispatcher=dispatcher, limits=Limits(timeout=5.0))
+    h.runner.run()
+    assert dispatcher.stopped
+    assert not dispatcher.cancelled
+    assert not h.runner.history.count(TrialState.CANCELLED)
