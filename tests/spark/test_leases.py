@@ -89,6 +89,30 @@ def test_a_lease_is_bounded(spark_local, monkeypatch):
     assert len(jobs_of(spark_local.sparkContext, "short leases")) >= 5
 
 
+@pytest.mark.spark35
+def test_tasks_that_wait_are_counted(spark_local, tmp_path):
+    context, go = spark_local.sparkContext, tmp_path / "go"
+    waiting = ClassicBackend(context).waiting
+    assert waiting() == 0
+
+    def hold(_):
+        while not go.exists():
+            time.sleep(0.01)
+
+    job = threading.Thread(target=context.parallelize(range(5), 5).foreachPartition, args=(hold,))
+    job.start()
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while waiting() != 3 and time.monotonic() < deadline:  # it takes a while until two run
+            time.sleep(0.01)
+        assert waiting() == 3
+    finally:
+        go.touch()
+        job.join(PATIENCE)
+    context._jsc.sc().listenerBus().waitUntilEmpty(10_000)
+    assert waiting() == 0
+
+
 def test_a_slot_that_idles_is_given_back(spark_local, tmp_path):
     context = spark_local.sparkContext
     done = tmp_path / "done"

@@ -17,6 +17,7 @@ from sparktrials.dispatch.spark_channel import place_to_listen
 from sparktrials.dispatch.spark_errors import JobFailure, judge
 from sparktrials.dispatch.spark_resources import DECLINED, profile_on
 from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
+from sparktrials.dispatch.spark_waiting import WaitingTasks
 from sparktrials.errors import SparkContextStopped
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["ClassicBackend"]
 
 logger = logging.getLogger("sparktrials.spark")
-#: Most stages that are asked, about once a second, whether they wait for slots.
-_STAGES_LOOKED_AT = 256
 
 
 class ClassicBackend:
@@ -61,6 +60,7 @@ class ClassicBackend:
         self._in_clear = in_clear
         self._profile = profile_on(context, profile)
         self._declined = profile is not None and self._profile is None
+        self._waiting = WaitingTasks(context)
         self._base: Any = None
         self._barrier: BarrierJobs | None = None
         self._lock = threading.Lock()
@@ -86,18 +86,8 @@ class ClassicBackend:
         return found.lower() == "true"
 
     def waiting(self) -> int:
-        """Ask Spark's status tracker; 0 where there is too much to look through."""
-        with contextlib.suppress(Exception):  # the context may be gone
-            tracker = self._context.statusTracker()
-            stages = tracker.getActiveStageIds()
-            if len(stages) <= _STAGES_LOOKED_AT:
-                found = [tracker.getStageInfo(stage) for stage in stages]
-                return sum(
-                    s.numTasks - s.numActiveTasks - s.numCompletedTasks - s.numFailedTasks
-                    for s in found
-                    if s is not None
-                )
-        return 0
+        """Ask Spark's status store."""
+        return self._waiting()
 
     def check_together(self, nodes: int) -> None:
         """Refuse what Spark would wait ten minutes for."""

@@ -43,8 +43,9 @@ logger = logging.getLogger("sparktrials.spark")
 LEASE_S = 30.0
 #: The same while other jobs of the application wait for a slot.
 CROWDED_LEASE_S = 1.0
-#: Seconds between two looks at whether any do.
+#: Least seconds between two looks at whether any do, and how much longer than a look took.
 _CROWD_AGE_S = 1.0
+_CROWD_REST = 50
 #: Seconds after which a lease without a trial is given back.
 IDLE_S = 1.0
 #: Trials go out in batches that take about this long, so that the exchange itself does not count:
@@ -186,9 +187,11 @@ class Leases:
                     lease.overdue = True
                     self._study.jobs.cancel([lease.job])
         if self._leases and now - self._crowd_seen > _CROWD_AGE_S:
-            self._crowd_seen = now
             starting = sum(1 for lease in self._leases.values() if lease.since == math.inf)
             self._crowded = self._study.backend.waiting() > starting
+            # Where it takes long, it is looked at less often.
+            took = time.monotonic() - now
+            self._crowd_seen = now + max(0.0, _CROWD_REST * took - _CROWD_AGE_S)
         events, self._cancelled = self._cancelled, []
         return events
 
@@ -294,7 +297,7 @@ class Leases:
     def _wait(self, lease: Lease) -> None:
         """Give a slot that asks its next trials, if there are any, and its lease is not over."""
         now = time.monotonic()
-        length = CROWDED_LEASE_S if self._crowded else LEASE_S
+        length = min(CROWDED_LEASE_S, LEASE_S) if self._crowded else LEASE_S
         if self._closing or now - lease.since > length:
             self._end(lease)
             return

@@ -18,6 +18,7 @@ from sparktrials.dispatch.spark_errors import JobFailure, Verdict
 from sparktrials.dispatch.spark_jobs import JobEnd
 from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_study import SparkStudy
+from sparktrials.dispatch.spark_waiting import WaitingTasks
 from sparktrials.dispatch.worker import Report
 from sparktrials.space import compile_space
 from sparktrials.study.protocols import (
@@ -626,3 +627,33 @@ def test_a_trial_that_dies_of_its_time_out_after_others_of_its_batch_has_timed_o
     clock[0] += 6.95
     (event,) = bench.end(0, LOST)
     assert event.timed_out
+
+
+def test_where_it_takes_long_to_look_who_waits_it_is_done_less_often(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    looks = []
+
+    def waiting():
+        looks.append(clock[0])
+        clock[0] += 0.5
+        return 0
+
+    bench.waiting = waiting
+    for _ in range(600):
+        bench.leases.look_up()
+        clock[0] += 0.1
+    assert len(looks) <= 3
+    looks.clear()
+    bench.waiting = lambda: looks.append(clock[0]) or 0
+    clock[0] += 60
+    for _ in range(100):
+        bench.leases.look_up()
+        clock[0] += 0.1
+    assert 8 <= len(looks) <= 10
+
+
+def test_a_spark_that_does_not_say_who_waits_is_taken_at_its_word(caplog):
+    caplog.set_level("DEBUG", logger="sparktrials.spark")
+    assert WaitingTasks(None)() == 0
+    assert "does not say how many tasks wait" in caplog.text
