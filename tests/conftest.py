@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -37,6 +38,9 @@ SPARK_FIXTURES = {
     *CLUSTERS,
 }
 
+#: Seconds that a thread which logs to MLflow may take to end, on a loaded machine.
+_TRACKING_PATIENCE_S = 60.0
+
 # Makes of any Python one that has no sparktrials installed, however that was done.
 _NO_SPARKTRIALS = """
 import os, sys
@@ -57,6 +61,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.spark)
         if CLUSTERS & used:
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(autouse=True)
+def no_tracking_thread_is_left():
+    """Have threads that log to MLflow end with their test: they would disturb others."""
+    yield
+    deadline = time.monotonic() + _TRACKING_PATIENCE_S
+    for thread in threading.enumerate():
+        if thread.name.startswith("sparktrials-tracking"):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            assert not thread.is_alive(), f"{thread.name} is left"
 
 
 def spark_environment(conf: str, **more: str) -> dict[str, str]:

@@ -13,7 +13,8 @@ import pytest
 from sparktrials import Trials, current_trial, fmin, hp, rand
 from sparktrials.errors import InvalidArgument
 from sparktrials.study.trial import Trial, TrialState
-from sparktrials.tracking import observer
+from sparktrials.tracking import backlog, observer
+from sparktrials.tracking.mlflow import is_refusal
 from sparktrials.tracking.observer import tracked
 
 SPACE = {"x": hp.uniform("x", 0, 1), "kind": hp.choice("kind", ["a", "b"])}
@@ -294,7 +295,7 @@ def test_a_server_that_hangs_is_given_up(mlflow, silent_server, monkeypatch, war
 
 def test_an_interrupt_does_not_wait_for_a_server_that_hangs(mlflow, silent_server, monkeypatch):
     monkeypatch.setattr(observer, "STALLED_S", 10.0)
-    monkeypatch.setattr(observer, "FLUSH_S", 60.0)
+    monkeypatch.setattr(observer, "FLUSH_S", 0.25)
     waits = []
     close = observer.Backlog.close
     monkeypatch.setattr(
@@ -307,7 +308,7 @@ def test_an_interrupt_does_not_wait_for_a_server_that_hangs(mlflow, silent_serve
 
     with pytest.raises(KeyboardInterrupt):
         run(Trials(tracking="mlflow"), fn=fn)
-    assert waits == [{"within_s": 0.5, "stalled_s": 10.0, "later_s": 60.0}]
+    assert waits == [{"within_s": 0.5, "stalled_s": 10.0, "later_s": 0.25}]
 
 
 def test_what_the_server_refuses_is_counted(store, monkeypatch, warnings_of):
@@ -326,3 +327,64 @@ def test_what_the_server_refuses_is_counted(store, monkeypatch, warnings_of):
         "MlflowException: not wanted. Trials are not disturbed; what can be logged later will be."
     )
     assert last == "3 of 3 trials could not be logged to MLflow: MlflowException: not wanted"
+
+
+@pytest.mark.parametrize("call", ["set_tag", "create_run"])
+@pytest.mark.parametrize("lost", [False, True], ids=["refused", "answer lost"])
+def test_a_server_that_stumbles_makes_no_run_twice(store, monkeypatch, call, lost):
+    """Each call fails at its first try, for the study and for each trial."""
+    monkeypatch.setattr(backlog, "FIRST_PAUSE_S", 0.0)
+    real, seen = getattr(store.MlflowClient, call), set()
+
+    def stumble(self, *args, **more):
+        what = more.get("run_name", args[1:2])
+        first, _ = what not in seen, seen.add(what)
+        answer = None if first and not lost else real(self, *args, **more)
+        if first:
+            raise store.MlflowException("out of order")  # an internal error, by default
+        return answer
+
+    monkeypatch.setattr(store.MlflowClient, call, stumble)
+    run(Trials(tracking="mlflow"), 3)
+    (parent,), children = runs_of(store)
+    assert parent.info.status == "FINISHED"
+    assert [c.data.tags["sparktrials.trial"] for c in children] == ["0", "1", "2"]
+    with store.start_run() as active:
+        run(Trials(exp_key="inside", tracking="mlflow"), 2)
+    assert len(runs_of(store)[1]) == 5
+    assert store.MlflowClient().get_run(active.info.run_id).data.tags["sparktrials.experiment"]
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [
+        *((status, True) for status in (400, 404, 409)),
+        *((status, False) for status in (401, 403, 429, 500, 502, 503)),
+    ],
+)
+def test_what_concerns_the_whole_server_is_no_refusal_of_a_record(mlflow, status, refused):
+    from mlflow.exceptions import get_error_code
+
+    error = mlflow.MlflowException("no", error_code=get_error_code(status))
+    assert is_refusal(error) is refused
+    assert is_refusal(ConnectionError()) is False
+    assert is_refusal(ValueError()) is True
+
+
+def test_who_is_not_let_in_at_first_logs_it_all_later(store, monkeypatch, warnings_of):
+    from mlflow.exceptions import get_error_code
+
+    monkeypatch.setattr(backlog, "FIRST_PAUSE_S", 0.0)
+    refuse, calls = store.MlflowClient.log_batch, []
+
+    def log_batch(self, *args, **more):
+        calls.append(args)
+        if len(calls) < 4:
+            raise store.MlflowException("token expired", error_code=get_error_code(401))
+        return refuse(self, *args, **more)
+
+    monkeypatch.setattr(store.MlflowClient, "log_batch", log_batch)
+    run(Trials(tracking="mlflow"), 3)
+    assert {c.info.status for c in runs_of(store)[1]} <= {"FINISHED", "FAILED"}
+    (told,) = warnings_of()
+    assert "token expired. Trials are not disturbed" in told

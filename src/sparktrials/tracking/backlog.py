@@ -143,9 +143,10 @@ class Backlog:
     def _next(self) -> tuple[Hashable, Any] | None:
         with self._changed:
             while (now := time.monotonic()) < self._until:
+                left = None if self._until == math.inf else self._until - now
                 pause = self._not_before - now
                 if pause > 0:
-                    self._changed.wait(pause)
+                    self._changed.wait(pause if left is None else min(pause, left))
                     continue
                 for key in self._waiting:
                     if key not in self._busy:
@@ -153,7 +154,7 @@ class Backlog:
                         return key, self._waiting.pop(key)
                 if self._closing and not self._waiting:
                     return None
-                self._changed.wait()
+                self._changed.wait(left)
             return None
 
     def _wrote(self, key: Hashable) -> None:

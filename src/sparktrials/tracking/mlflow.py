@@ -32,6 +32,8 @@ _PARAMETERS_AT_ONCE = 100
 _METRICS_AT_ONCE = 800
 #: Context that children have from their parent: who, from which notebook.
 _INHERITED = ("mlflow.user", "mlflow.source.", "mlflow.databricks.")
+#: Answers of HTTP that say nothing of the record: not let in, too slow, too much.
+_MAY_PASS = frozenset({401, 403, 407, 408, 429})
 _STATUS = {
     TrialState.OK: "FINISHED",
     TrialState.FAILED: "FAILED",
@@ -66,13 +68,16 @@ def active_run() -> str | None:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether the server does not want it, rather than being out of order."""
+    """Whether the server does not want this record, rather than being out of order.
+
+    Whom it does not let in at all (401, 403) may be let in later: tokens are renewed.
+    """
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - an extra
 
     if not isinstance(error, MlflowException):
         return not isinstance(error, OSError)
     code = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
-    return 400 <= code < 500 and code not in (408, 429)  # noqa: PLR2004 - HTTP's
+    return 400 <= code < 500 and code not in _MAY_PASS  # noqa: PLR2004 - HTTP's
 
 
 @dataclass(slots=True)
@@ -127,6 +132,7 @@ class Writer:
         self._client: Any = None
         self._opened: _Parent | None = None
         self._children: dict[int, _Child] = {}
+        self._asked_for: dict[int | None, int] = {}  # runs that may be made, by trial: since when
 
     def write(self, key: Hashable, news: Any) -> None:  # noqa: ANN401 - by key
         """Write news of a trial or of the study."""
@@ -170,17 +176,37 @@ class Writer:
                 run = self._reopened(earlier)
         ours = self._active is None
         if run is None:
-            run = self._client.create_run(
-                experiment, tags=resolve_tags(own), run_name=f"sparktrials {self._key}"
-            )
+            name = f"sparktrials {self._key}"
+            run = self._create(None, experiment, resolve_tags(own), name, time.time())
         # A run of the user's may hold several studies: the first has the plain names.
         known = run.data.tags.get("sparktrials.study", study)
         if known == study:
             for name, text in own.items():
-                self._client.set_tag(run.info.run_id, name, text)
+                if run.data.tags.get(name) != text:
+                    self._client.set_tag(run.info.run_id, name, text)
         context = {k: v for k, v in run.data.tags.items() if k.startswith(_INHERITED)}
         suffix = "" if known == study else f"_{study[:8]}"
         return _Parent(run.info.run_id, experiment, ours, {**context, **own}, suffix)
+
+    def _create(
+        self, trial: int | None, experiment: str, tags: Mapping[str, str], name: str, started: float
+    ) -> Any:  # noqa: ANN401 - a Run
+        """Make a run, of a trial or of the study; one that an earlier try has made is taken.
+
+        The server may have made it and the answer been lost.
+        """
+        since = self._asked_for.get(trial)
+        if since is not None:
+            study = f"tags.`sparktrials.study` = '{tags['sparktrials.study']}'"
+            for run in self._client.search_runs(
+                [experiment], f"{study} and attributes.start_time = {since}"
+            ):
+                if run.data.tags.get("sparktrials.trial") == tags.get("sparktrials.trial"):
+                    return run
+        since = self._asked_for[trial] = _ms(started)
+        run = self._client.create_run(experiment, start_time=since, tags=tags, run_name=name)
+        del self._asked_for[trial]
+        return run
 
     def _find_children(self, experiment: str, study: str) -> str | None:
         """Take up the runs of trials that an earlier program has logged; return their parent."""
@@ -237,17 +263,14 @@ class Writer:
     def _trial(self, parent: _Parent, trial: Trial) -> None:
         child = self._children.get(trial.id)
         if child is None:
-            run = self._client.create_run(
-                parent.experiment_id,
-                start_time=_ms(trial.started or trial.created or time.time()),
-                tags={
-                    **parent.context,
-                    **tags_of(trial),
-                    "mlflow.parentRunId": parent.run_id,
-                    "sparktrials.trial": str(trial.id),
-                },
-                run_name=f"trial {trial.id}",
-            )
+            tags = {
+                **parent.context,
+                **tags_of(trial),
+                "mlflow.parentRunId": parent.run_id,
+                "sparktrials.trial": str(trial.id),
+            }
+            started = trial.started or trial.created or time.time()
+            run = self._create(trial.id, parent.experiment_id, tags, f"trial {trial.id}", started)
             child = self._children[trial.id] = _Child(run.info.run_id, attempt=trial.attempt)
         if child.ended:
             return

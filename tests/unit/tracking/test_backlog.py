@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -173,3 +174,35 @@ def test_it_may_go_on_without_anybody_waiting():
     server.let.set()
     join(set(threading.enumerate()) - others)
     assert server.written == [(1, "a"), (2, "b")]
+
+
+def test_threads_that_have_nothing_to_do_end_with_the_time_though_one_hangs():
+    others = set(threading.enumerate())
+    server = Server()
+    server.let.clear()
+    pending = server.backlog(threads=3)
+    pending.put(1, "a")
+    assert server.called.wait(30)
+    pending.put(1, "b")  # of the same key: it waits for the one that hangs
+    pending.close(within_s=0.0, stalled_s=0.0, later_s=0.01)
+    left = set(threading.enumerate()) - others
+    deadline = time.monotonic() + 30
+    while sum(thread.is_alive() for thread in left) > 1:
+        assert time.monotonic() < deadline
+        for thread in left:
+            thread.join(0.01)
+    server.let.set()
+    join(left)
+    assert server.written == [(1, "a")]
+
+
+def test_a_pause_ends_with_the_time(monkeypatch):
+    monkeypatch.setattr(backlog, "FIRST_PAUSE_S", 1000.0)
+    monkeypatch.setattr(backlog, "LONGEST_PAUSE_S", 1000.0)
+    others = set(threading.enumerate())
+    server = Server()
+    server.errors = [OSError("down")] * 3
+    pending = server.backlog()
+    pending.put(1, "a")
+    pending.close(within_s=0.0, stalled_s=0.0, later_s=0.2)
+    join(set(threading.enumerate()) - others)
