@@ -132,9 +132,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
                     adaptive=work.suggester.adaptive,
                     trial_timeout=trials.trial_timeout,
                     imports=_imports(),
-                    stopping=lambda: (
-                        loop.stop is not None or loop.seconds_left(time.monotonic()) <= 0
-                    ),
+                    ends_at=loop.ends_at,
                 )
             )
             ends = (limits.target, limits.timeout, limits.loss_threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,9 @@ class InlineDispatcher:
         """Drop what the running trial says: its outcome has it, and nobody can look before."""
 
     def stopping(self, trial_id: int) -> bool:  # noqa: ARG002 - there is one
-        """Whether the study has come to its end while the trial runs."""
-        task = self._task
-        return task is not None and task.stopping is not None and task.stopping()
+        """Whether the study's time is up: all else that ends one happens between two trials."""
+        ends_at = None if self._task is None else self._task.ends_at
+        return ends_at is not None and time.monotonic() >= ends_at
 
     def stop(self, ids: Sequence[int]) -> bool:  # noqa: ARG002 - none runs while this is called
         """Return False: none runs that could end."""

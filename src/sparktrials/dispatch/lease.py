@@ -16,7 +16,6 @@ from sparktrials.dispatch.outbox import Outbox, TooLarge
 from sparktrials.errors import ChannelClosed, ChannelUnreachable, InvalidArgument
 
 if TYPE_CHECKING:
-    from sparktrials.dispatch.channel.client import Client
     from sparktrials.dispatch.channel.handshake import Address
     from sparktrials.dispatch.current import Listener
     from sparktrials.study.reports import Report

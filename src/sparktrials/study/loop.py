@@ -346,11 +346,14 @@ class Loop:
         if self.stop is None and self.seconds_left(now) <= 0:
             self.stop = Stop(StopReason.TIMEOUT)
 
+    @property
+    def ends_at(self) -> float | None:
+        """When the time is up, as monotonic time; None without a time-out."""
+        return None if self.limits.timeout is None else self.started + self.limits.timeout
+
     def seconds_left(self, now: float) -> float:
         """Return the seconds until the time-out, infinite without one."""
-        if self.limits.timeout is None:
-            return math.inf
-        return self.started + self.limits.timeout - now
+        return math.inf if self.ends_at is None else self.ends_at - now
 
     def judge_best(self) -> None:
         """Stop when the best loss is below the threshold."""

@@ -107,8 +107,9 @@ class Task:
         Seconds for one trial, or None.
     imports
         Modules of this package that are imported before the objective is loaded.
-    stopping
-        Says in this process whether the study is ending, where it cannot be told.
+    ends_at
+        When the study's time is up, by this process's `time.monotonic`, or None: for a dispatcher
+        that cannot be told by `stop` while a trial runs.
     """
 
     objective: Callable[..., Any]
@@ -117,7 +118,7 @@ class Task:
     adaptive: bool = True
     trial_timeout: float | None = None
     imports: tuple[str, ...] = ()
-    stopping: Callable[[], bool] | None = None
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

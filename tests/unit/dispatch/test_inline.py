@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields
+
 import pytest
 
-from sparktrials import hp
+from sparktrials import current_trial, hp
 from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.space import compile_space
 from sparktrials.study.protocols import Cancelled, Finished, Task
@@ -80,3 +83,24 @@ def test_queued_trials_are_cancelled():
     dispatcher.cancel([1, 2, 99])
     assert dispatcher.events(0) == [Cancelled(1, 1), Cancelled(2, 1)]
     assert dispatcher.events(0)[0].outcome.trial_id == 0
+
+
+@pytest.mark.parametrize(("ends_at", "stop"), [(None, False), (math.inf, False), (0.0, True)])
+def test_a_trial_learns_whether_the_time_is_up_from_what_the_study_said_at_its_start(ends_at, stop):
+    seen = []
+    dispatcher = InlineDispatcher()
+    dispatcher.open(
+        Task(
+            objective=lambda x: seen.append(current_trial().should_stop()) or x,
+            space=SPACE,
+            ends_at=ends_at,
+        )
+    )
+    dispatcher.submit([trial(0)])
+    dispatcher.events(0)
+    assert seen == [stop]
+
+
+def test_a_dispatcher_is_given_no_way_back_into_the_study():
+    functions = [f.name for f in fields(Task) if "Callable" in f.type]
+    assert functions == ["objective"]
