@@ -31,6 +31,11 @@ def mlflow_settings(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def no_tracking_thread_is_left(mlflow_settings, no_tracking_thread_is_left):
+    """Wait for threads while these settings hold: by its own ones MLflow is patient for minutes."""
+
+
 @pytest.fixture
 def mlflow(mlflow_settings):
     """Return MLflow, imported without what its dependencies warn about."""

@@ -12,11 +12,14 @@ import pytest
 
 from sparktrials import Trials, current_trial, fmin, hp, rand
 from sparktrials.errors import InvalidArgument
+from sparktrials.space import compile_space
+from sparktrials.study.history import History
 from sparktrials.study.trial import Trial, TrialState
 from sparktrials.tracking import backlog, observer
-from sparktrials.tracking.mlflow import is_refusal
+from sparktrials.tracking.mlflow import Writer, is_refusal
 from sparktrials.tracking.observer import tracked
 
+EMPTY = History(compile_space({"x": hp.uniform("x", 0, 1)}))
 SPACE = {"x": hp.uniform("x", 0, 1), "kind": hp.choice("kind", ["a", "b"])}
 
 
@@ -214,9 +217,6 @@ def test_reports_of_a_running_trial_are_a_metric_with_steps(store):
 
 def test_cancelled_and_retried_trials(store):
     client = store.MlflowClient()
-    from sparktrials.space import compile_space
-    from sparktrials.study.history import History
-
     history = History(compile_space({"x": hp.uniform("x", 0, 1)}))
     with tracked("mlflow", automatic=False, history=history, key="k", durable=False) as (own,):
         for trial in (
@@ -329,8 +329,9 @@ def test_what_the_server_refuses_is_counted(store, monkeypatch, warnings_of):
     assert last == "3 of 3 trials could not be logged to MLflow: MlflowException: not wanted"
 
 
-@pytest.mark.parametrize("call", ["set_tag", "create_run"])
-@pytest.mark.parametrize("lost", [False, True], ids=["refused", "answer lost"])
+@pytest.mark.parametrize(
+    ("call", "lost"), [("set_tag", False), ("create_run", False), ("create_run", True)]
+)
 def test_a_server_that_stumbles_makes_no_run_twice(store, monkeypatch, call, lost):
     """Each call fails at its first try, for the study and for each trial."""
     monkeypatch.setattr(backlog, "FIRST_PAUSE_S", 0.0)
@@ -338,7 +339,7 @@ def test_a_server_that_stumbles_makes_no_run_twice(store, monkeypatch, call, los
 
     def stumble(self, *args, **more):
         what = more.get("run_name", args[1:2])
-        first, _ = what not in seen, seen.add(what)
+        first, _ = what not in seen and what is not None, seen.add(what)
         answer = None if first and not lost else real(self, *args, **more)
         if first:
             raise store.MlflowException("out of order")  # an internal error, by default
@@ -388,3 +389,50 @@ def test_who_is_not_let_in_at_first_logs_it_all_later(store, monkeypatch, warnin
     assert {c.info.status for c in runs_of(store)[1]} <= {"FINISHED", "FAILED"}
     (told,) = warnings_of()
     assert "token expired. Trials are not disturbed" in told
+
+
+def test_threads_that_wait_for_the_studys_run_do_not_ask_one_after_the_other(mlflow, monkeypatch):
+    asked, go, entered, failed = [], threading.Event(), [], []
+    all_are_there = threading.Event()
+
+    class Opening:
+        """A lock that tells how many want it."""
+
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __enter__(self):
+            entered.append(1)
+            if len(entered) == 3:
+                all_are_there.set()
+            self.lock.acquire()
+
+        def __exit__(self, *error):
+            self.lock.release()
+
+    def open_run(self):
+        asked.append(1)
+        assert go.wait(30)
+        raise OSError("away")
+
+    monkeypatch.setattr(Writer, "_open", open_run)
+    writer = Writer(EMPTY, "k", "http://127.0.0.1:9", None, resumed=False)
+    writer._opening = Opening()
+
+    def write(n):
+        try:
+            writer.write(n, None)
+        except OSError:
+            failed.append(n)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    assert all_are_there.wait(30)
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(failed) == [0, 1, 2]
+    assert len(asked) == 1
+    write(3)  # at the next try the server is asked again
+    assert len(asked) == 2

@@ -131,6 +131,8 @@ class Writer:
         self._opening = threading.Lock()
         self._client: Any = None
         self._opened: _Parent | None = None
+        self._failure: Exception | None = None  # the last one of those to open
+        self._failures = 0
         self._children: dict[int, _Child] = {}
         self._asked_for: dict[int | None, int] = {}  # runs that may be made, by trial: since when
 
@@ -153,13 +155,24 @@ class Writer:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _parent(self) -> _Parent:
-        """Return the study's run, found or made at the first call that succeeds."""
+        """Return the study's run, found or made at the first call that succeeds.
+
+        One that has waited for another's try takes its failure, too: threads do not ask a server
+        that is away one after the other.
+        """
+        failures = self._failures
         with self._opening:
             if self._opened is None:
                 from mlflow import MlflowClient  # noqa: PLC0415 - an extra
 
-                self._client = MlflowClient(self.uri)
-                self._opened = self._open()
+                if self._failure is not None and self._failures != failures:
+                    raise self._failure
+                try:
+                    self._client = MlflowClient(self.uri)
+                    self._opened = self._open()
+                except Exception as error:
+                    self._failure, self._failures = error, self._failures + 1
+                    raise
             return self._opened
 
     def _open(self) -> _Parent:
