@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sparktrials.errors import InvalidArgumentType, StoreUnavailable
+from sparktrials.errors import InvalidArgument, InvalidArgumentType, StoreUnavailable
 from sparktrials.store.memory import MemoryStore
 from sparktrials.store.spool import Spool, SpoolingStore, absorb
 from sparktrials.store.url import is_url, kind_of, masked, sqlite_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sparktrials.store.sqlite import SQLiteStore
+    from sparktrials.study.board import Board
     from sparktrials.study.protocols import Store
 
 __all__ = [
@@ -19,8 +22,10 @@ __all__ = [
     "Spool",
     "SpoolingStore",
     "absorb",
+    "board_of",
     "is_url",
     "masked",
+    "open_board",
     "open_store",
 ]
 
@@ -62,6 +67,38 @@ def open_store(store: str | Store, *, read_only: bool = False) -> Store:
         return store
     msg = f"a store must be a URL, such as 'sqlite:///history.db', or a store, got {store!r}"
     raise InvalidArgumentType(msg)
+
+
+def open_board(url: str) -> tuple[Board, Callable[[], None]]:
+    """Return the notes of the store that a URL names, and what closes it.
+
+    Raises
+    ------
+    InvalidArgument
+        If the store is in this process's memory.
+    StoreError
+        As `open_store`.
+    """
+    store = open_store(url)
+    return board_of(store), store.close
+
+
+def board_of(store: Store) -> Board:
+    """Return the notes of a store that several processes can share.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is in this process's memory.
+    """
+    board: Callable[[], Board] | None = getattr(store, "board", None)
+    if board is None:
+        msg = (
+            f"workers are other processes, and {store.url} is this one's alone: name a store that "
+            "they share, such as sqlite:///runs.db on one machine, or a database server"
+        )
+        raise InvalidArgument(msg)
+    return board()
 
 
 def _opened(url: str, *, read_only: bool) -> Store:

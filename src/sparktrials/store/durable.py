@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Holder, Owner
+    from sparktrials.study.board import Board
     from sparktrials.study.protocols import Experiment
     from sparktrials.study.trial import Trial
 
@@ -378,6 +379,10 @@ class DurableStore(ABC):
             msg = f"{self.url} has a damaged position: {self._salvage}"
             raise StoreCorrupt(msg)
         return value
+
+    @abstractmethod
+    def board(self) -> Board:
+        """Return the notes that processes leave each other in this store."""
 
     # ----------------------------------------------------------------------- the end
 

@@ -16,6 +16,7 @@ from sparktrials.store.durable import DurableStore
 from sparktrials.store.faults import SALVAGE
 from sparktrials.store.rows import Change, File
 from sparktrials.store.session import Session
+from sparktrials.store.sqlite_board import SQLiteBoard
 from sparktrials.store.statements import (
     PUT_ATTACHMENT,
     PUT_TRIAL,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Holder, Owner
     from sparktrials.store.rows import TrialRow
+    from sparktrials.study.board import Board
 
 __all__ = ["SQLiteStore"]
 
@@ -226,6 +228,10 @@ class SQLiteStore(DurableStore):
         if number is None:
             raise self._unknown(key)
         return number
+
+    def board(self) -> Board:
+        """Return the notes of this store; the store closes their connection."""
+        return SQLiteBoard(self._session)
 
     # ----------------------------------------------------------------------- the end
 

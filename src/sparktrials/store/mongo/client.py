@@ -225,6 +225,21 @@ class Client:
         """Remove the documents that fit a query."""
         self.call(lambda db: db[collection].delete_many(query))
 
+    def watches(self, collection: str) -> bool:
+        """Whether the server tells of changes: a replica set does, if the user may watch."""
+
+        def work(db: Database[Document]) -> bool:
+            hello = db.client.admin.command("hello")
+            if "setName" not in hello and hello.get("msg") != "isdbgrid":
+                return False
+            try:
+                with db[collection].watch(max_await_time_ms=1):
+                    return True
+            except errors.OperationFailure:
+                return False
+
+        return self.call(work)
+
     def _connected(self) -> Database[Document]:
         if self.closed:
             msg = f"{self.url} is closed: open it again with open_store"

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from sparktrials.store.mongo.client import Client, Document
+    from sparktrials.store.rows import TrialRow
 
-__all__ = ["ENTRIES", "PIECES", "Journal", "entry_id", "make_index"]
+__all__ = ["ENTRIES", "PIECES", "Journal", "entry_id", "make_index", "row_of"]
 
 PIECES = "sparktrials_pieces"
 _PIECE_SIZE = 1 << 20
@@ -233,3 +234,23 @@ class Journal:
     def drop(self, name: str) -> None:
         """Remove a content."""
         self._client.delete(PIECES, {"_id": _within(str(name))})
+
+
+def row_of(
+    row: TrialRow,
+    journal: Journal,
+    heads: dict[int, Head],
+    new: dict[int, dict[str, list[Any]]],
+) -> Document:
+    """Return a trial's row as it is written in an entry."""
+    head = heads[row.trial]
+    return {
+        "id": row.trial,
+        "attempt": row.attempt,
+        "terminal": head.terminal,
+        "mark": head.mark,
+        "state": row.state,
+        "crc": row.crc,
+        "document": row.document,
+        "files": {**journal.files.get(row.trial, {}), **new.get(row.trial, {})},
+    }

@@ -19,9 +19,9 @@ from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
 from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.mongo.client import Client, Document, Place, parsed
-from sparktrials.store.mongo.journal import Journal, make_index
+from sparktrials.store.mongo.journal import Journal, make_index, row_of
 from sparktrials.store.mongo.upkeep import compacted, condition
-from sparktrials.store.precedence import Head, winners
+from sparktrials.store.precedence import winners
 from sparktrials.store.rows import Change, File
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Holder, Owner
     from sparktrials.store.rows import TrialRow
+    from sparktrials.study.board import Board
 
 __all__ = ["MongoStore"]
 
@@ -308,7 +309,7 @@ class MongoStore(DurableStore):
                 if (file.trial, name) not in kept:
                     kept[file.trial, name] = [journal.put(file.content), file.sha256]
                 new.setdefault(file.trial, {})[name] = kept[file.trial, name]
-            entry = [_row(row, journal, heads, new) for row in winning.values()]
+            entry = [row_of(row, journal, heads, new) for row in winning.values()]
             entry += [
                 {"id": trial, "quiet": True, "files": {**journal.files.get(trial, {}), **names}}
                 for trial, names in new.items()
@@ -373,6 +374,12 @@ class MongoStore(DurableStore):
             raise self._unknown(key)
         return found
 
+    def board(self) -> Board:
+        """Return the notes of this store; the store closes their connections."""
+        from sparktrials.store.mongo.board import MongoBoard  # noqa: PLC0415 - where it is used
+
+        return MongoBoard(self._client)
+
     # ----------------------------------------------------------------------- the end
 
     @property
@@ -397,22 +404,3 @@ def _unless_ended(make: Callable[[Journal], Document | None], journal: Journal) 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _row(
-    row: TrialRow,
-    journal: Journal,
-    heads: dict[int, Head],
-    new: dict[int, dict[str, list[Any]]],
-) -> Document:
-    head = heads[row.trial]
-    return {
-        "id": row.trial,
-        "attempt": row.attempt,
-        "terminal": head.terminal,
-        "mark": head.mark,
-        "state": row.state,
-        "crc": row.crc,
-        "document": row.document,
-        "files": {**journal.files.get(row.trial, {}), **new.get(row.trial, {})},
-    }

@@ -144,6 +144,25 @@ class Database:
         return "postgresql" if self._url.drivername.startswith("postgresql") else "mysql"
 
     @property
+    def driver(self) -> str:
+        """The driver's name, such as ``psycopg``."""
+        return self._url.drivername.partition("+")[2]
+
+    def listening(self, channel: str) -> tuple[Any, type[Exception]]:
+        """Return a connection of its own that hears what is told on a channel (psycopg).
+
+        Beside it the class of its errors.
+        """
+        engine = self._connected()
+        connection = engine.raw_connection()
+        raw: Any = connection.driver_connection
+        connection.detach()  # the pool forgets it
+        raw.autocommit = True
+        raw.execute(f"LISTEN {channel}")
+        errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+        return raw, errors
+
+    @property
     def opener(self) -> URL:
         """What opens it again, but for the password."""
         return URL.create(
@@ -217,7 +236,7 @@ class Database:
         return self._engine
 
     def _made(self) -> Engine:
-        driver = self._url.drivername.partition("+")[2]
+        driver = self.driver
         given = _ARGUMENTS.get(driver, {})
         arguments = {name: value for name, value in given.items() if name not in self._url.query}
         try:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Table, and_, bindparam, delete, insert, select, text, update
+from sqlalchemy import Table, and_, delete, insert, select, text, update
 
 from sparktrials.errors import StoreCorrupt, StoreUnavailable
 from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.lease import Holder, Owner
-from sparktrials.store.precedence import Head, winners
+from sparktrials.store.precedence import winners
 from sparktrials.store.rows import Change, File
 from sparktrials.store.sql.database import Database, parsed
+from sparktrials.store.sql.rows import heads_of, put_trials
 from sparktrials.store.sql.tables import (
     ATTACHMENT,
     EXPERIMENT,
@@ -39,12 +40,13 @@ if TYPE_CHECKING:
 
     from sparktrials.store.checkup import Finding
     from sparktrials.store.rows import TrialRow
+    from sparktrials.study.board import Board
 
 __all__ = ["SQLStore"]
 
 _log = logging.getLogger("sparktrials.store")
-#: Bytes of an attachment per row, ids per query, rows per statement.
-_PIECE_SIZE, _MANY = 1 << 20, 500
+#: Bytes of an attachment per row.
+_PIECE_SIZE = 1 << 20
 #: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
 _OPENING_S = 10.0
 #: The same, to give a lease back: it ends by itself, too, and the run has ended already.
@@ -250,14 +252,14 @@ class SQLStore(DurableStore):
                 raise self._unknown(key)
             if owner is not None and row.owner != owner:
                 raise self._refused(key, self._held(db, row.id)[0])
-            heads = _heads(db, row.id, [r.trial for r in rows])
+            heads = heads_of(db, row.id, [r.trial for r in rows])
             winning, timely = winners(rows, heads)
             for file in files:
                 if file.trial in timely:
                     _attach(db, row.id, file)
             position = row.position + 1
             if winning:
-                _put_trials(db, row.id, position, winning.values())
+                put_trials(db, row.id, position, winning.values())
             if winning or owner is not None:
                 values: dict[str, Any] = {"position": position} if winning else {}
                 if owner is not None:
@@ -330,6 +332,12 @@ class SQLStore(DurableStore):
         row = db.execute(query).one_or_none()
         return None if row is None else _Row(*row)
 
+    def board(self) -> Board:
+        """Return the notes of this store; the store closes their connections."""
+        from sparktrials.store.sql.board import SQLBoard  # noqa: PLC0415 - where it is used
+
+        return SQLBoard(self._database)
+
     # ----------------------------------------------------------------------- the end
 
     @property
@@ -358,39 +366,6 @@ def _of(table: Table, number: int, trial: int, digest: bytes) -> Any:  # noqa: A
 
 def _repeatable(db: Connection) -> Connection:
     return db.execution_options(isolation_level="REPEATABLE READ")
-
-
-def _heads(db: Connection, number: int, trials: Sequence[int]) -> dict[int, Head]:
-    """Return what is stored of some trials."""
-    heads: dict[int, Head] = {}
-    wanted = sorted(set(trials))
-    query = select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.state, TRIAL.c.document).where(
-        TRIAL.c.experiment == bindparam("number"),
-        TRIAL.c.id.in_(bindparam("ids", expanding=True)),
-    )
-    for start in range(0, len(wanted), _MANY):
-        ids = wanted[start : start + _MANY]
-        for trial, *fields in db.execute(query, {"number": number, "ids": ids}):
-            heads[trial] = Head.of(*fields)
-    return heads
-
-
-def _put_trials(db: Connection, number: int, position: int, rows: Iterable[TrialRow]) -> None:
-    statement = put(db, TRIAL, "attempt", "state", "position", "crc", "document")
-    values = [
-        {
-            "experiment": number,
-            "id": row.trial,
-            "attempt": row.attempt,
-            "state": row.state,
-            "position": position,
-            "crc": row.crc,
-            "document": row.document,
-        }
-        for row in rows
-    ]
-    for start in range(0, len(values), _MANY):
-        db.execute(statement, values[start : start + _MANY])
 
 
 def _attach(db: Connection, number: int, file: File) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTACHMENT",
     "EXPERIMENT",
+    "LONG_TEXT",
     "PIECE",
     "STORE",
     "TRIAL",
     "VERSION",
     "check",
+    "excluded",
     "make",
     "put",
     "server_seconds",
@@ -52,7 +56,7 @@ _NO_TABLE = frozenset({"42P01", 1146})
 
 _METADATA = MetaData()
 _DIGEST = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
-_LONG_TEXT = Text().with_variant(
+LONG_TEXT = Text().with_variant(
     mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )
 _PIECE = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
@@ -77,10 +81,10 @@ EXPERIMENT = _table(
     "sparktrials_experiment",
     Column("id", BigInteger, primary_key=True),
     Column("digest", _DIGEST, nullable=False, unique=True),
-    Column("document", _LONG_TEXT, nullable=False),
+    Column("document", LONG_TEXT, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("owner", String(64)),
-    Column("holder", _LONG_TEXT),
+    Column("holder", LONG_TEXT),
     Column("heard", Double),
 )
 TRIAL = _table(
@@ -91,7 +95,7 @@ TRIAL = _table(
     Column("state", String(16), nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("crc", BigInteger, nullable=False),
-    Column("document", _LONG_TEXT, nullable=False),
+    Column("document", LONG_TEXT, nullable=False),
     Index("sparktrials_trial_position", "experiment", "position"),
 )
 ATTACHMENT = _table(
@@ -99,7 +103,7 @@ ATTACHMENT = _table(
     Column("experiment", BigInteger, primary_key=True, autoincrement=False),
     Column("trial", BigInteger, primary_key=True, autoincrement=False),
     Column("digest", _DIGEST, primary_key=True),
-    Column("name", _LONG_TEXT, nullable=False),  # as JSON, for people
+    Column("name", LONG_TEXT, nullable=False),  # as JSON, for people
     Column("sha256", _DIGEST, nullable=False),
     Column("size", BigInteger, nullable=False),
 )
@@ -144,10 +148,9 @@ def check(db: Connection, url: str) -> bool:
     return True
 
 
-def make(db: Connection) -> None:
-    """Make the tables, in one transaction where the database has that for tables.
-
-    Others wait, and find them made.
+@contextmanager
+def excluded(db: Connection) -> Iterator[None]:
+    """Keep others from making tables, until the transaction, or the block, ends.
 
     Raises
     ------
@@ -164,13 +167,27 @@ def make(db: Connection) -> None:
     else:
         db.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
     try:
+        yield
+    finally:
+        if mysqlish:
+            db.execute(select(func.release_lock(name)))
+
+
+def make(db: Connection) -> None:
+    """Make the tables, in one transaction where the database has that for tables.
+
+    Others wait, and find them made.
+
+    Raises
+    ------
+    StoreUnavailable
+        If somebody else does not come to an end with that.
+    """
+    with excluded(db):
         _METADATA.create_all(db)
         if db.execute(select(STORE.c.id)).first() is None:
             db.execute(insert(STORE), {"id": 1, "version": VERSION, "position": 0})
         db.commit()
-    finally:
-        if mysqlish:
-            db.execute(select(func.release_lock(name)))
 
 
 def put(db: Connection, table: Table, *changing: str) -> Any:  # noqa: ANN401 - of either dialect
