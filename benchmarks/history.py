@@ -12,6 +12,10 @@ one
     Optuna's ``create_new_trial`` with a finished trial, its shortest way.
 sixteen
     The same with 16 processes that add to one study on PostgreSQL, with fsync, in all.
+claim
+    Milliseconds from a driver's call that submits a trial to the start of the objective in an idle
+    worker whose process is warm, after pauses of up to a second: on each kind of store. Hyperopt's
+    workers look every 5 seconds.
 open
     Seconds until a study of 100,000 trials can be suggested for, in a new process: read, and in the
     form that the algorithms need (SQLite; Optuna: ``load_study`` and ``get_trials``). Imports are
@@ -39,6 +43,8 @@ from tests import servers  # noqa: E402
 
 WORK = str(HERE / "history_peers.py")
 N_WRITERS = 16
+#: Kind of store, a function of `servers` but for SQLite -> most milliseconds until a claim.
+CLAIMS = {"sqlite": 200, "postgres": 50, "mariadb": 200, "mongo": 200}
 
 
 def run(python: str, *arguments: object) -> dict:
@@ -97,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", default=os.environ.get("SPARKTRIALS_PEERS"))
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
-    parser.add_argument("--rows", default="one,sixteen,open")
+    parser.add_argument("--rows", default="one,sixteen,claim,open")
     options = parser.parse_args()
     rows = options.rows.split(",")
     pythons = {"sparktrials": sys.executable}
@@ -138,6 +144,23 @@ def main() -> None:
                 repeats,
             )
             show("sixteen", "trials/s", found, 5, "more")
+        if "claim" in rows:
+            n_claims = 20 if options.quick else 200
+            for kind, required in CLAIMS.items():
+                start = getattr(servers, kind, None)
+                try:
+                    own = None if start is None else stack.enter_context(start())
+                except servers.Missing as error:
+                    print(f"claim    {kind}: NOT MEASURED: {error}", flush=True)
+                    continue
+                url = file() if own is None else own.fresh()
+                took = run(sys.executable, "claim", "sparktrials", url, n_claims)["milliseconds"]
+                half, most = statistics.median(took), statistics.quantiles(took, n=20)[-1]
+                print(
+                    f"claim    ms         {kind:8} median {half:6.1f}   95 % below {most:6.1f}   "
+                    f"largest {max(took):6.1f}   (required {required})",
+                    flush=True,
+                )
         if "open" in rows:
             urls = {library: file() for library in pythons}
             for library, python in pythons.items():

@@ -180,6 +180,58 @@ class Optuna:
         return len(study.get_trials(deepcopy=False))  # what its samplers ask for
 
 
+def objective(_: object) -> dict[str, object]:
+    """Say when it began; the clock is this machine's for both."""
+    return {"loss": 0.0, "status": "ok", "began": time.time()}
+
+
+def claimed(url: str, n: int) -> list[float]:
+    """Return the milliseconds that so many trials took to reach an idle worker."""
+    import random
+    import subprocess
+    from pathlib import Path
+
+    import history_peers
+
+    from sparktrials import hp
+    from sparktrials.dispatch.workers import WorkersDispatcher
+    from sparktrials.space import compile_space
+    from sparktrials.store import board_of, open_store
+    from sparktrials.study.protocols import Finished, Task
+    from sparktrials.study.trial import Trial, TrialState
+
+    rng = random.Random(1)
+    space = compile_space({"x": hp.uniform("x", 0, 1)})
+    start = "from sparktrials.console import main; main()"
+    command = [sys.executable, "-c", start, "worker", url]
+    with open_store(url) as store:
+        dispatcher = WorkersDispatcher(
+            board_of(store),
+            STUDY,
+            recorded=lambda _: False,
+            ended=lambda _: False,
+            dumps=lambda _: b"",
+        )
+        dispatcher.open(Task(objective=history_peers.objective, space=space))
+        with subprocess.Popen(
+            command, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL
+        ) as worker:
+            took = []
+            for number in range(n + 1):
+                trial = Trial(id=number, state=TrialState.RUNNING, point={"x": 0.5}, attempt=1)
+                before = time.time()
+                dispatcher.submit([trial])
+                events: list[object] = []
+                while not any(isinstance(event, Finished) for event in events):
+                    events = dispatcher.events(1.0)
+                (event,) = events
+                took.append(1000 * (event.outcome.result["began"] - before))
+                time.sleep(rng.uniform(0, 1))
+            worker.terminate()
+        dispatcher.close()
+    return took[1:]  # the first one starts the process
+
+
 LIBRARIES = {"sparktrials": Ours, "optuna": Optuna}
 
 
@@ -192,6 +244,8 @@ def main() -> None:
     elif what == "build":
         work.build(int(numbers[0]))
         result = {}
+    elif what == "claim":
+        result = {"milliseconds": claimed(url, int(numbers[0]))}
     elif what == "open":
         start = time.perf_counter()
         n = work.open()

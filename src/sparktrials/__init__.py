@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from sparktrials.api.saving import load_trials as load_trials
     from sparktrials.api.spark_trials import SparkTrials as SparkTrials
     from sparktrials.api.trials import Trials as Trials, trials_from_docs as trials_from_docs
+    from sparktrials.api.worker_trials import (
+        MongoTrials as MongoTrials,
+        WorkerTrials as WorkerTrials,
+    )
     from sparktrials.dispatch.broadcasting import broadcast as broadcast
     from sparktrials.dispatch.current import (
         CurrentTrial as CurrentTrial,
@@ -61,6 +65,7 @@ _PUBLIC = {
     "JOB_STATE_ERROR": (_JOB_STATE, "JOB_STATE_ERROR"),
     "JOB_STATE_NEW": (_JOB_STATE, "JOB_STATE_NEW"),
     "JOB_STATE_RUNNING": (_JOB_STATE, "JOB_STATE_RUNNING"),
+    "MongoTrials": ("sparktrials.api.worker_trials", "MongoTrials"),
     "STATUS_FAIL": (_STATUS, "STATUS_FAIL"),
     "STATUS_NEW": (_STATUS, "STATUS_NEW"),
     "STATUS_OK": (_STATUS, "STATUS_OK"),
@@ -69,6 +74,7 @@ _PUBLIC = {
     "STATUS_SUSPENDED": (_STATUS, "STATUS_SUSPENDED"),
     "SparkTrials": ("sparktrials.api.spark_trials", "SparkTrials"),
     "Trials": ("sparktrials.api.trials", "Trials"),
+    "WorkerTrials": ("sparktrials.api.worker_trials", "WorkerTrials"),
     "anneal": ("sparktrials.suggest.anneal", None),
     "broadcast": ("sparktrials.dispatch.broadcasting", "broadcast"),
     "current_trial": ("sparktrials.dispatch.current", "current_trial"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sparktrials import __version__
-from sparktrials.commands import health, listing, moving
+from sparktrials.commands import health, listing, moving, worker
 from sparktrials.store.url import is_url, masked
 
 __all__ = ["app", "run"]
@@ -44,6 +44,7 @@ app.command()(moving.export)
 app.command(name="import")(moving.import_)
 app.command()(moving.rm)
 app.command()(health.doctor)
+app.command()(worker.worker)
 
 
 def run() -> None:

@@ -92,7 +92,6 @@ def test_a_hyperopt_that_was_imported_before_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("mongoexp", "MongoTrials"),
         ("atpe", "adaptive TPE"),
         ("sklearn", "HyperoptSearchCV"),
         ("main", "hyperopt"),
@@ -162,7 +161,7 @@ def test_usage():
     assert (done.returncode, "no program 'nowhere.py'" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["atpe", "ipy", "main", "mongoexp", "sklearn"])
+@pytest.mark.parametrize("name", ["atpe", "ipy", "main", "sklearn"])
 def test_an_absent_module_says_why_however_it_is_asked_for(name):
     assert not hasattr(hyperopt, name)
     with pytest.raises(AttributeError, match=f"hyperopt.{name}.* is not part of"):
@@ -176,3 +175,13 @@ def test_a_program_finds_its_file_wherever_it_goes(tmp_path):
     (tmp_path / "program.py").write_text(text)
     done = run("-m", "sparktrials.compat", "program.py", cwd=tmp_path)
     assert done.stdout.split() == [str(tmp_path / "program.py"), "program.py"]
+
+
+def test_mongoexp_is_there():
+    text = (
+        "from hyperopt.mongoexp import MongoTrials, as_mongo_str\n"
+        "import hyperopt, sparktrials\n"
+        "assert hyperopt.mongoexp.MongoTrials is MongoTrials is sparktrials.MongoTrials\n"
+        "print(as_mongo_str('localhost:1234/foo_db'), as_mongo_str('mongo://h/d/jobs'))"
+    )
+    assert program(INSTALLED + text) == ["mongo://localhost:1234/foo_db", "mongo://h/d/jobs"]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+import uuid
 
+import cloudpickle
 import pytest
 from tests.contract import dispatcher_suite
 from tests.contract.dispatcher_suite import DispatcherContract, drain, open_with, trial
+from tests.workers import worker
 
 from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_classic import ClassicBackend
 from sparktrials.dispatch.spark_connect import ConnectBackend
 from sparktrials.dispatch.threads import ThreadDispatcher
+from sparktrials.dispatch.workers import WorkersDispatcher
+from sparktrials.store import board_of, open_store
 from sparktrials.study.protocols import Cancelled, Finished
 
 
@@ -29,6 +35,14 @@ def opened():
     yield add
     for dispatcher in dispatchers:
         dispatcher.close()
+
+
+@pytest.fixture(scope="module")
+def store_with_workers(tmp_path_factory):
+    """Return a store on which a worker lives."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('workers')}/runs.db"
+    with open_store(url) as store, worker(url, "--trust-pickle"):
+        yield store
 
 
 class TestInline(DispatcherContract):
@@ -60,6 +74,22 @@ class TestSpark(DispatcherContract):
         context = spark_local.sparkContext
         return lambda objective: opened(
             SparkDispatcher(ClassicBackend(context), **settings), objective
+        )
+
+
+class TestWorkers(DispatcherContract):
+    @pytest.fixture
+    def make(self, opened, store_with_workers, caplog):
+        caplog.set_level(logging.ERROR, "sparktrials")
+        return lambda objective: opened(
+            WorkersDispatcher(
+                board_of(store_with_workers),
+                uuid.uuid4().hex,
+                recorded=lambda _: False,
+                ended=lambda _: False,
+                dumps=cloudpickle.dumps,
+            ),
+            objective,
         )
 
 

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.documents import JOB_STATE_CANCEL, JOB_STATE_DONE, JOB_STATE_ERROR
-from sparktrials.api.options import positive_seconds, threshold
+from sparktrials.api.options import checked_retries, positive_seconds, threshold
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_finding import find_backend, is_running
@@ -99,7 +99,7 @@ class SparkTrials(Trials):
         self.timeout = positive_seconds("timeout", timeout)
         self.loss_threshold = threshold("loss_threshold", loss_threshold)
         self.trial_timeout = positive_seconds("trial_timeout", trial_timeout)
-        self.max_retries = _max_retries(max_retries)
+        self.max_retries = checked_retries(max_retries)
         self.channel = None if channel is None else bool(channel)
         self.limit_threads = bool(limit_threads)
         self.nodes_per_trial = _nodes(nodes_per_trial)
@@ -190,13 +190,6 @@ def _parallelism(value: object) -> int | None:
     if value <= 0:
         logger.warning("parallelism=%s is not positive: using the cluster's slots instead", value)
         return None
-    return int(value)
-
-
-def _max_retries(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        msg = f"max_retries must be 0 or a positive whole number, got {value!r}"
-        raise InvalidArgument(msg)
     return int(value)
 
 

@@ -27,6 +27,7 @@ from sparktrials.compat import (
     graph_viz,
     hp,
     mix,
+    mongoexp,
     plotting,
     progress,
     pyll,
@@ -96,6 +97,7 @@ __all__ = [
     "install",
     "is_installed",
     "mix",
+    "mongoexp",
     "partial",
     "plotting",
     "progress",
@@ -114,7 +116,7 @@ __all__ = [
 __version__ = "0.3.0"
 
 #: Modules that say why they are not there when they are imported.
-_ABSENT = ("atpe", "ipy", "main", "mongoexp", "sklearn")
+_ABSENT = ("atpe", "ipy", "main", "sklearn")
 
 del _fmin_module  # hyperopt.fmin is the function
 

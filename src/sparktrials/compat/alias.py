@@ -30,6 +30,7 @@ _MODULES = (
     "graph_viz",
     "hp",
     "mix",
+    "mongoexp",
     "plotting",
     "progress",
     "pyll",

@@ -23,7 +23,7 @@ from sparktrials.study.protocols import (
     SuggestContext,
     Suggester,
 )
-from sparktrials.study.values import VALUE_LIMIT, split
+from sparktrials.study.values import OBJECT_PREFIX, VALUE_LIMIT, split
 
 if TYPE_CHECKING:
     from sparktrials.space import Point
@@ -46,8 +46,6 @@ _LOOK_UP_S = 1.0
 #: and thousands of free slots do not wait for the last point. One that is not knows all it ever
 #: will.
 _AT_ONCE = 64
-#: Prefix of the attachments that hold a result's values that are no plain data.
-OBJECT_PREFIX = "object:"
 
 
 class Clock(Protocol):

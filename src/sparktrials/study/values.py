@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 __all__ = [
+    "OBJECT_PREFIX",
     "TAG",
     "TRIAL_LIMIT",
     "VALUE_LIMIT",
@@ -36,6 +37,8 @@ VALUE_LIMIT = 32 * 2**20
 #: Most bytes that a trial brings back in all, and a pack before it ends early: a driver with the
 #: 1 GB that Spark gives it by default has to hold what all slots send.
 TRIAL_LIMIT = 64 * 2**20
+#: Prefix of the attachments that hold a result's values that are no plain data.
+OBJECT_PREFIX = "object:"
 #: The one key of a JSON object that stands for a value which JSON has not.
 TAG = "__sparktrials__"
 _NUMERIC = "biufcSUMm"

@@ -1,0 +1,1 @@
+"""``sparktrials worker URL``: a process that evaluates trials which drivers pin to a store."""

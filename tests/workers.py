@@ -1,0 +1,63 @@
+"""Workers for tests: real processes, which end with the test whatever becomes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_START = "from sparktrials.console import main; main()"
+
+
+@contextlib.contextmanager
+def worker(url, *options, cwd=ROOT, log=None, **environment):
+    """Run a worker in a process group of its own; yield the process."""
+    with program(["-c", _START, "worker", url, *options], cwd=cwd, log=log, **environment) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def program(arguments, *, cwd, log=None, **environment):
+    """Run a Python program in a process group of its own; yield the process."""
+    paths = [str(ROOT / "src"), *([str(ROOT)] if cwd == ROOT else [])]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
+    with contextlib.ExitStack() as stack:
+        file = subprocess.DEVNULL if log is None else stack.enter_context(Path(log).open("a"))
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                cwd=cwd,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # its child ends with it
+
+
+def children_of(pid):
+    """Return the processes that a process has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+    return found
+
+
+def kill(pid):
+    """Kill a process as the kernel does that is out of memory."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
