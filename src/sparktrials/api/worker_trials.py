@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.options import checked_retries, positive_seconds, threshold
 from sparktrials.api.trials import Trials
-from sparktrials.dispatch.jobs import code_of, data_of, jobs_of
 from sparktrials.dispatch.workers import WorkersDispatcher
 from sparktrials.errors import InvalidArgument
 from sparktrials.store import board_of, is_url
@@ -68,13 +67,6 @@ class WorkerTrials(Trials):
         self.max_retries = checked_retries(max_retries)
         super().__init__(store, exp_key, refresh, tracking=tracking)
         board_of(self._store)  # what is not shared is an error now, not in fmin
-
-    def delete_all(self) -> None:
-        """Remove the experiment from the store, with all its trials, those of workers included."""
-        super().delete_all()
-        board = board_of(self._store)
-        for part in (jobs_of, data_of, code_of):
-            board.erase(part(self._key))
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:
         """Return where trials run; ``fmin`` closes it."""

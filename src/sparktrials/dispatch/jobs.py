@@ -28,7 +28,7 @@ from sparktrials.dispatch.messages import (
     encode_outcomes,
     encode_report,
 )
-from sparktrials.study.board import BODY_LIMIT, Board, Note, Sheet
+from sparktrials.study.board import BODY_LIMIT, JOBS, Board, Note, Sheet, notes_of
 from sparktrials.study.values import dumps, loads
 
 if TYPE_CHECKING:
@@ -60,35 +60,31 @@ __all__ = [
     "sheet_of",
 ]
 
-JOBS, WORKERS, _CODE, _DATA = "job/", "worker/", "code/", "data/"
+WORKERS = "worker/"
 NEW, TAKEN, DONE, LOST = "new", "taken", "done", "lost"
 #: What workers wait for.
 WORKERS_WAKE = "workers"
 _LENGTH = 8  # bytes that say how long the header is
 
 
-def _short(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
-
-
 def jobs_of(key: str) -> str:
     """Return what the names of an experiment's jobs start with."""
-    return f"{JOBS}{_short(key)}/"
-
-
-def code_of(key: str) -> str:
-    """Return what the names of an experiment's pickled objectives start with."""
-    return f"{_CODE}{_short(key)}/"
-
-
-def driver_wake(key: str) -> str:
-    """Return what an experiment's driver waits for."""
-    return f"driver/{_short(key)}"
+    return notes_of(key)[0]
 
 
 def data_of(key: str) -> str:
     """Return what the names of all that belongs to an experiment's jobs start with."""
-    return f"{_DATA}{_short(key)}/"
+    return notes_of(key)[1]
+
+
+def code_of(key: str) -> str:
+    """Return what the names of an experiment's pickled objectives start with."""
+    return notes_of(key)[2]
+
+
+def driver_wake(key: str) -> str:
+    """Return what an experiment's driver waits for."""
+    return f"driver/{jobs_of(key)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

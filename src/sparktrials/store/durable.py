@@ -19,6 +19,7 @@ from sparktrials.store import lease
 from sparktrials.store.records import encode_experiment
 from sparktrials.store.requests import attached, checked_key, named
 from sparktrials.store.rows import Change, File, TrialRow, experiment_from, trial_from, trial_row
+from sparktrials.study.board import notes_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -191,6 +192,9 @@ class DurableStore(ABC):
         self._remove(self._writable(key), judge)
         self._leases.pop(key, None)
         self._owner.keys.discard(key)
+        board = self.board()  # what workers have of it is of no trial any more
+        for prefix in notes_of(key):
+            board.erase(prefix)
 
     # ----------------------------------------------------------------------- leases
 

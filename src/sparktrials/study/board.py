@@ -7,13 +7,23 @@ nobody else has done so meanwhile.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-__all__ = ["BODY_LIMIT", "Board", "Note", "Sheet", "Waiter"]
+__all__ = ["BODY_LIMIT", "JOBS", "Board", "Note", "Sheet", "Waiter", "notes_of"]
 
 #: Most bytes of a body: any server takes that in one statement.
 BODY_LIMIT = 1 << 20
+
+
+JOBS, DATA, CODE = "job/", "data/", "code/"
+
+
+def notes_of(key: str) -> tuple[str, str, str]:
+    """Return what the names of an experiment's notes start with: jobs, their data, pickles."""
+    short = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{JOBS}{short}/", f"{DATA}{short}/", f"{CODE}{short}/"
 
 
 class Note(NamedTuple):

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from sparktrials import MongoTrials, WorkerTrials
+from sparktrials import MongoTrials, Trials, WorkerTrials
 from sparktrials.api.worker_trials import mongo_url
 from sparktrials.dispatch.jobs import NEW, Job, sheet_of
 from sparktrials.errors import InvalidArgument
@@ -37,9 +37,17 @@ def test_nobody_there_is_one_slot(url):
     dispatcher.close()
 
 
+def document():
+    own = Trials(None, "e")
+    (tid,) = own.new_trial_ids(1)
+    misc = {"tid": tid, "cmd": None, "idxs": {"x": [tid]}, "vals": {"x": [0.5]}}
+    return own.new_trial_docs([tid], [None], [{"status": "new"}], [misc])[0]
+
+
 def test_deleting_takes_jobs_along(url):
     trials = WorkerTrials(url, "e")
     board = board_of(trials.store)
+    trials.insert_trial_docs([document()])
     board.pin([sheet_of(Job.new(key, 0, 1, "m:f", ""), NEW) for key in ("e", "other")])
     trials.delete_all()
     assert len(board.find("job/")) == 1
