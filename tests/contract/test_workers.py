@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests import servers
 from tests.workers import children_of, kill, program, worker
 
 from sparktrials import Trials
@@ -183,7 +184,7 @@ def place(request, tmp_path):
         yield Field(tmp_path, url, stack)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres_server", "mariadb_server", "mongo_server"])
+@pytest.mark.parametrize("kind", ["sqlite", "postgres_server", "mariadb_server"])
 def test_workers_evaluate_a_study(kind, request, tmp_path):
     url = f"sqlite:///{tmp_path}/runs.db"
     if kind != "sqlite":
@@ -207,6 +208,56 @@ def test_workers_evaluate_a_study(kind, request, tmp_path):
             workers[0].send_signal(signal.SIGTERM)
         assert place.ended(workers[0]) == 0
         assert place.notes(WORKERS) == []
+
+
+HYPEROPT = """
+import sys
+import sparktrials.compat
+sparktrials.compat.install()
+from hyperopt import fmin, hp, tpe
+from hyperopt.mongoexp import MongoTrials
+
+trials = MongoTrials(sys.argv[1], exp_key="exp1")
+best = fmin(lambda x: (x - 1) ** 2, hp.uniform("x", -2, 2), algo=tpe.suggest, max_evals=10,
+            trials=trials, show_progressbar=False, rstate=3)
+assert set(best) == {"x"} and len(trials.losses()) == 10 and None not in trials.losses()
+"""
+
+
+def test_hyperopts_program_with_its_worker(mongo_server, tmp_path):
+    """As its page on MongoDB has it, but that the worker is told to trust pickles."""
+    address = mongo_server.fresh().replace("mongodb://", "")
+    (tmp_path / "program.py").write_text(HYPEROPT)
+    start = "from sparktrials.console import mongo_worker; mongo_worker()"
+    options = [f"--mongo={address}", "--poll-interval=0.1", "--reserve-timeout=5", "--trust-pickle"]
+    with program(["-c", start, *options], cwd=tmp_path, log=tmp_path / "worker.log") as one:
+        url = f"mongo://{address}/jobs"
+        with program(["program.py", url], cwd=tmp_path, log=tmp_path / "log") as driver:
+            assert driver.wait(PATIENCE) == 0, (tmp_path / "log").read_text()
+        assert one.wait(PATIENCE) == 0, "it ends when no trial comes any more"
+    assert "no trial came for 5" in (tmp_path / "worker.log").read_text()
+
+
+def test_a_server_that_is_away_while_trials_run(tmp_path):
+    """Workers wait for it with what they have."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(servers.postgres(durable=True))
+        except servers.Missing as error:
+            pytest.skip(f"NOT TESTED: {error}")
+        place = Field(tmp_path, server.fresh(), stack)
+        workers = [place.worker(), place.worker()]
+        driver = place.driver("held", 4)
+        place.wait_for_starts(2)
+        server.kill()
+        place.go()
+        until(lambda: all("loss" in w.log.read_text() for w in workers), "the outcomes")
+        server.start()
+        server.wait()
+        assert place.ended(driver) == 0
+        assert {t.state for t in place.trials()} == {TrialState.OK}
+        assert sorted(n for n, _, _ in place.started()) == [*range(4)], "nothing twice"
+        assert all(w.poll() is None for w in workers)
 
 
 def test_a_worker_that_is_killed(place):
