@@ -368,6 +368,18 @@ def test_a_worker_that_is_told_to_end_lets_its_trial_finish(on_sqlite):
     assert len(on_sqlite.started()) == 1
 
 
+def test_a_worker_that_is_told_to_finish_waits_for_its_trial(on_sqlite):
+    one = on_sqlite.worker("--grace", "0", "--workdir", "some/where")
+    driver = on_sqlite.driver("held", 1)
+    on_sqlite.wait_for_starts(1)
+    one.send_signal(signal.SIGUSR1)
+    on_sqlite.go()
+    assert on_sqlite.ended(one) == 0
+    assert on_sqlite.ended(driver) == 0
+    assert (on_sqlite.directory / "some/where").is_dir()
+    assert len(on_sqlite.started()) == 1
+
+
 def test_a_trial_that_takes_too_long_in_c(on_sqlite):
     one = on_sqlite.worker()
     assert on_sqlite.ended(on_sqlite.driver("in_c", 1, trial_timeout=0.5)) == 0

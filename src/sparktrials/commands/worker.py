@@ -82,7 +82,7 @@ def mongo_worker(  # noqa: PLR0917 - options
     ] = 4,
     poll_interval: Annotated[
         float, typer.Option(help="Longest pause between two looks for a trial.")
-    ] = 5.0,
+    ] = 0.05,
     reserve_timeout: Annotated[
         float, typer.Option(help="End after so many seconds without a trial.")
     ] = 120.0,
