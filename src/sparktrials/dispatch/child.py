@@ -111,6 +111,11 @@ class Child:
         return self._ready
 
     @property
+    def complained(self) -> bool:
+        """Whether it has said that it cannot load the objective."""
+        return self._complained
+
+    @property
     def trials(self) -> tuple[Trial, ...]:
         """What it was given and has not brought back; the first is running."""
         return tuple(self._trials)

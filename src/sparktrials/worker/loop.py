@@ -31,7 +31,7 @@ from sparktrials.dispatch.naming import Allowed, paths_in
 from sparktrials.errors import InvalidArgument, StoreError
 from sparktrials.store import open_board
 from sparktrials.store.lease import Holder
-from sparktrials.study.protocols import Crashed, Finished, Lost, Reported
+from sparktrials.study.protocols import Crashed, Finished, Lost, Reported, Returned
 from sparktrials.worker.assignment import Assignment
 from sparktrials.worker.bench import Bench
 from sparktrials.worker.presence import Presence
@@ -280,6 +280,9 @@ class _Worker:
             self._surely(assignment, partial(assignment.lose, event))
         elif isinstance(event, Crashed):
             self._leave(assignment, event.exception)
+            return True
+        elif isinstance(event, Returned):  # its process was gone before it began
+            self._surely(assignment, assignment.hand_back)
             return True
         else:
             return False
