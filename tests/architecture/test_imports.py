@@ -62,6 +62,7 @@ THIRD_PARTY = {
         "api/saving.py",
         "api/worker_trials.py",
         "compat/pyll/travel.py",
+        "dispatch/processes.py",
     ],
     "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],

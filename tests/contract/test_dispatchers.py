@@ -14,6 +14,7 @@ from tests.contract.dispatcher_suite import DispatcherContract, drain, open_with
 from tests.workers import worker
 
 from sparktrials.dispatch.inline import InlineDispatcher
+from sparktrials.dispatch.processes import ProcessDispatcher
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_classic import ClassicBackend
 from sparktrials.dispatch.spark_connect import ConnectBackend
@@ -55,6 +56,16 @@ class TestThreads(DispatcherContract):
     @pytest.fixture(params=[1, 3])
     def make(self, request, opened):
         return lambda objective: opened(ThreadDispatcher(request.param), objective)
+
+
+class TestProcesses(DispatcherContract):
+    @pytest.fixture
+    def make(self, opened):
+        import cloudpickle
+
+        # The processes have no tests, either.
+        cloudpickle.register_pickle_by_value(dispatcher_suite)
+        return lambda objective: opened(ProcessDispatcher(2), objective)
 
 
 class TestSpark(DispatcherContract):

@@ -111,25 +111,18 @@ def positive_int(name: str, value: object) -> int:
     return number
 
 
-def checked_jobs(n_jobs: object, *, threads: object) -> int:
-    """Return how many trials run at once in this process.
+def non_negative_int(name: str, value: object) -> int:
+    """Return a whole number of 0 or more.
 
     Raises
     ------
     InvalidArgument
-        If it is no positive whole number, or more than one and not in threads.
+        If it is not one.
     """
-    if _is_bool(n_jobs) or not isinstance(n_jobs, Integral) or int(n_jobs) < 1:
-        msg = f"n_jobs must be a positive whole number, got {n_jobs!r}"
+    if _is_bool(value) or not isinstance(value, Integral) or int(value) < 0:
+        msg = f"{name} must be 0 or a positive whole number, got {value!r}"
         raise InvalidArgument(msg)
-    if int(n_jobs) > 1 and not threads:
-        msg = (
-            f"n_jobs={n_jobs} runs trials in threads of this process: say threads=True, if the "
-            "objective may be called in several threads at once; SparkTrials runs trials in "
-            "processes"
-        )
-        raise InvalidArgument(msg)
-    return int(n_jobs)
+    return int(value)
 
 
 def checked_retries(max_retries: object) -> int:

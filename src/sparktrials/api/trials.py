@@ -10,10 +10,9 @@ from sparktrials.api.adoption import checked_document, renumbered, trial_of
 from sparktrials.api.attachments import attachment_name
 from sparktrials.api.documents import JOB_STATE_NEW
 from sparktrials.api.keeping import KeptTrials
-from sparktrials.api.options import checked_jobs
+from sparktrials.api.local import LocalJobs
 from sparktrials.api.shelf import DocumentList
 from sparktrials.api.view import trial_id_of
-from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.errors import InvalidArgument, InvalidTrial
 from sparktrials.tracking.observer import checked_tracking
 
@@ -24,7 +23,9 @@ __all__ = ["Trials", "trials_from_docs"]
 
 
 class Trials(KeptTrials):
-    """The history of an experiment; evaluates trials in this process, one after the other.
+    """The history of an experiment; evaluates trials on this machine.
+
+    One after the other in this process, unless `n_jobs` says otherwise.
 
     Documents (``trials.trials``) are dicts in Hyperopt's layout, the same objects at each read. A
     program may make its own, and set ``state`` and ``result`` of those it is given.
@@ -38,9 +39,17 @@ class Trials(KeptTrials):
         The experiment's name within the store, ``"default"`` if None.
     refresh
         Whether to read what the store has at once.
-    n_jobs, threads
-        How many trials run at once, in threads of this process: ``n_jobs=4, threads=True``. For
-        objectives that wait, for Spark jobs of their own say (docs/how-to/objectives-on-spark.md).
+    n_jobs
+        How many trials run at once; -1: as many as this process may use cpus. More than one run in
+        processes of their own, which survive a crash of the objective (docs/how-to/
+        local-parallelism.md). An objective that raises then ends its trial alone.
+    threads
+        Whether they run in threads of this process instead: for objectives that wait, for Spark
+        jobs of their own say (docs/how-to/objectives-on-spark.md).
+    trial_timeout
+        Seconds for one trial; one that takes longer is ended and counts as failed. Needs processes.
+    max_retries
+        How often a trial whose process died is run again.
     tracking
         ``"mlflow"`` logs each ``fmin`` as a run of MLflow, with a run beneath it for each trial.
 
@@ -49,7 +58,7 @@ class Trials(KeptTrials):
     StoreError
         If the store cannot be opened.
     InvalidArgument
-        If the URL, the key, `n_jobs` or `tracking` makes no sense.
+        If the URL, the key, `n_jobs`, `trial_timeout`, `max_retries` or `tracking` makes no sense.
     """
 
     #: Whether an objective may raise without ending the run, unless ``fmin`` is told.
@@ -59,7 +68,8 @@ class Trials(KeptTrials):
     loss_threshold: float | None = None
     trial_timeout: float | None = None
     max_retries: int = 0
-    n_jobs: int = 1
+    #: How trials run on this machine, for those that do.
+    local = LocalJobs(n=1, threads=False)
     #: Whether an active run of MLflow's is logged to without being asked for.
     tracks_active_run = False
     tracking: object = None
@@ -77,10 +87,18 @@ class Trials(KeptTrials):
         *,
         n_jobs: int = 1,
         threads: bool = False,
+        trial_timeout: float | None = None,
+        max_retries: int = 2,
         tracking: str | bool | None = None,
     ) -> None:
         self._unrefreshed = set()
-        self.n_jobs = checked_jobs(n_jobs, threads=threads)
+        local = LocalJobs.checked(
+            n_jobs=n_jobs, threads=threads, trial_timeout=trial_timeout, max_retries=max_retries
+        )
+        self.local = local
+        if local.in_processes:
+            self.catch_by_default = True
+            self.trial_timeout, self.max_retries = local.trial_timeout, local.max_retries
         self.tracking = checked_tracking(tracking)
         super().__init__(store, exp_key, refresh)
 
@@ -311,12 +329,7 @@ class Trials(KeptTrials):
 
     def dispatcher(self, max_queue_len: int) -> Dispatcher:
         """Return where trials run; ``fmin`` closes it."""
-        if self.n_jobs == 1:
-            return InlineDispatcher(max_queue_len)
-        from sparktrials.dispatch.spark_threads import spark_in_use  # noqa: PLC0415 - where used
-        from sparktrials.dispatch.threads import ThreadDispatcher  # noqa: PLC0415
-
-        return ThreadDispatcher(self.n_jobs, spark_in_use())
+        return self.local.dispatcher(max_queue_len)
 
     def fmin(  # noqa: PLR0917 - Hyperopt's signature
         self,

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +49,8 @@ _START = (
 class Child:
     """A process that evaluates trials of one study. Made, it is being started.
 
-    All methods are to be called in one thread, which has to live as long as the child: Linux ends
-    the child with it.
+    All methods but `runs` and `asks` are to be called in one thread, which has to live as long as
+    the child: Linux ends the child with it.
 
     Parameters
     ----------
@@ -121,6 +121,18 @@ class Child:
         return tuple(self._trials)
 
     @property
+    def asks(self) -> bool:
+        """Whether the running trial has asked whether it should stop."""
+        return self._asks and bool(self._trials)
+
+    def runs(self, ids: Collection[int]) -> bool:
+        """Whether the running trial is one of these."""
+        try:
+            return self._trials[0].id in ids
+        except IndexError:
+            return False
+
+    @property
     def descriptors(self) -> tuple[int, ...]:
         """What becomes readable when there is something to `take`."""
         if self._died:
@@ -145,11 +157,11 @@ class Child:
             self._pipe.send({"kind": "trials", "trials": specs((trial,))})
 
     def stop(self) -> bool:
-        """Tell the running trial that it should end by itself; whether it has ever asked."""
+        """Tell the running trial that it should end by itself; whether it has asked for that."""
         if self._trials:
             with contextlib.suppress(ChannelClosed):
                 self._pipe.send({"kind": "stop", "ids": [self._trials[0].id]})
-        return self._asks and bool(self._trials)
+        return self.asks
 
     # ------------------------------------------------------------------ what it says
 

@@ -60,7 +60,12 @@ def _work(pipe: Pipe, content: Mapping[str, Any]) -> None:
     while (found := line.trials()) is not None:
         for spec in found:
             outcome = run_trial(
-                study, spec, host=host, timeout_s=content["timeout_s"], listener=line
+                study,
+                spec,
+                host=host,
+                timeout_s=content["timeout_s"],
+                listener=line,
+                picklers=("cloudpickle",),
             )
             line.silence()
             pipe.send({"kind": "outcome", "outcome": outcome})

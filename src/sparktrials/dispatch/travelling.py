@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,25 @@ from sparktrials.study.values import TRIAL_LIMIT, VALUE_LIMIT, dumps, split
 if TYPE_CHECKING:
     from sparktrials.study.trial import Outcome
 
-__all__ = ["fit_to_travel"]
+__all__ = ["SPARKS_PICKLERS", "fit_to_travel"]
+
+#: The cloudpickle of an executor: Spark's own where there is Spark.
+SPARKS_PICKLERS = ("pyspark.cloudpickle", "cloudpickle")
 
 
-def fit_to_travel(outcome: Outcome) -> Outcome:
-    """Make an outcome fit to travel, at the worst without what came beside the loss."""
+def fit_to_travel(outcome: Outcome, picklers: Sequence[str] = SPARKS_PICKLERS) -> Outcome:
+    """Make an outcome fit to travel, at the worst without what came beside the loss.
+
+    Parameters
+    ----------
+    outcome
+        Its result may hold anything.
+    picklers
+        Modules with a ``dumps``; the first that is there takes what is no plain data. The one that
+        has pickled the objective knows the objective's own classes again.
+    """
     try:
-        sound = _travelling(outcome)
+        sound = _travelling(outcome, picklers)
         if sound.result.keys() - {"loss", "status"}:
             pickle.dumps(sound.result)
             dumps(dict(sound.result))
@@ -35,7 +47,7 @@ def fit_to_travel(outcome: Outcome) -> Outcome:
     return sound
 
 
-def _travelling(outcome: Outcome) -> Outcome:
+def _travelling(outcome: Outcome, picklers: Sequence[str]) -> Outcome:
     """Return the outcome with values that are not plain as pickles, and none too large."""
     if not outcome.result and not outcome.attachments:
         return outcome
@@ -44,7 +56,7 @@ def _travelling(outcome: Outcome) -> Outcome:
     pickles: dict[str, bytes] = {}
     for key, value in objects.items():
         try:
-            pickles[key] = _cloudpickle()(value)
+            pickles[key] = _dumps(picklers)(value)
         except BaseException as error:  # noqa: BLE001 - somebody else's __reduce__
             dropped[key] = f"cannot be pickled ({_named(error)})"
     attachments = dict(outcome.attachments)
@@ -88,11 +100,10 @@ def _size(value: object) -> int:
     return counter.tell()
 
 
-def _cloudpickle() -> Callable[[object], bytes]:
-    """Return the cloudpickle of this Python: Spark's own where there is Spark."""
+def _dumps(picklers: Sequence[str]) -> Callable[[object], bytes]:
     from importlib import import_module  # noqa: PLC0415 - only objects of a user's own need it
 
-    for name in ("pyspark.cloudpickle", "cloudpickle"):
+    for name in picklers:
         with contextlib.suppress(ImportError):
             dumps: Callable[[object], bytes] = import_module(name).dumps
             return dumps

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
 from sparktrials.dispatch.offspring import offspring
 from sparktrials.dispatch.task_environment import task_environment, trial_environment
-from sparktrials.dispatch.travelling import fit_to_travel
+from sparktrials.dispatch.travelling import SPARKS_PICKLERS, fit_to_travel
 from sparktrials.study.trial import FailureKind, Outcome, TrialState
 from sparktrials.study.values import TRIAL_LIMIT
 
@@ -228,6 +228,7 @@ def run_trial(
     timeout_s: float | None = None,
     resources: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
+    picklers: Sequence[str] = SPARKS_PICKLERS,
 ) -> Outcome:
     """Evaluate a trial in this process, which is there for nothing else.
 
@@ -243,6 +244,8 @@ def run_trial(
         Seconds after which it is ended, or, where C code ignores that, this process.
     listener
         Takes what it says.
+    picklers
+        See `fit_to_travel`.
 
     Returns
     -------
@@ -270,7 +273,7 @@ def run_trial(
             outcome = outcome or _timed_out(error, trial_id, attempt, host)
     if outcome.failure is not None and outcome.failure.kind is FailureKind.TIMEOUT:
         started.end()
-    return fit_to_travel(outcome)
+    return fit_to_travel(outcome, picklers)
 
 
 def _timed_out(error: TrialTimeout, trial_id: int, attempt: int, host: str) -> Outcome:
