@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from functools import partial as partial
 
     from sparktrials import errors as errors, hp as hp, scope as scope
+    from sparktrials.api.asking import Study as Study, StudyTrial as StudyTrial
     from sparktrials.api.documents import (
         JOB_STATE_CANCEL as JOB_STATE_CANCEL,
         JOB_STATE_DONE as JOB_STATE_DONE,
@@ -73,6 +74,8 @@ _PUBLIC = {
     "STATUS_STRINGS": (_STATUS, "STATUS_STRINGS"),
     "STATUS_SUSPENDED": (_STATUS, "STATUS_SUSPENDED"),
     "SparkTrials": ("sparktrials.api.spark_trials", "SparkTrials"),
+    "Study": ("sparktrials.api.asking", "Study"),
+    "StudyTrial": ("sparktrials.api.asking", "StudyTrial"),
     "Trials": ("sparktrials.api.trials", "Trials"),
     "WorkerTrials": ("sparktrials.api.worker_trials", "WorkerTrials"),
     "anneal": ("sparktrials.suggest.anneal", None),

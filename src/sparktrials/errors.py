@@ -22,6 +22,7 @@ Nothing here imports another module of the package, so all may import this one.
     ├── InvalidLoss (ValueError)
     │   └── MissingLoss (TypeError)             None or another type that cannot be a loss
     ├── AllTrialsFailed
+    ├── SpaceExhausted (LookupError)            the algorithm has no point left
     ├── TrialFailed (RuntimeError)              an objective failed on an executor
     ├── ObjectiveNotPicklable (TypeError)
     ├── BroadcastDestroyed (RuntimeError)
@@ -131,6 +132,10 @@ class MissingLoss(InvalidLoss, TypeError):
 
 class AllTrialsFailed(SparkTrialsError):
     """No trial has a loss: the message quotes the first failure."""
+
+
+class SpaceExhausted(SparkTrialsError, LookupError):
+    """A study is asked for a point, and its algorithm has none left."""
 
 
 class TrialFailed(SparkTrialsError, RuntimeError):

@@ -402,11 +402,14 @@ class KeptTrials(TabularView):
                 stacklevel=5,
             )
 
-    def settle(self, changes: Sequence[Change]) -> None:
-        """Record changes outside of a run's loop."""
+    def settle(
+        self,
+        changes: Sequence[Change],
+        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+    ) -> None:
+        """Record changes outside of a run's loop, as the experiment's driver."""
         if changes:
-            self._store.append(self._key, [change.trial for change in changes])
-            self._kept.take([change.trial for change in changes])
+            self._put([change.trial for change in changes], attachments)
 
 
 def _seed() -> int:

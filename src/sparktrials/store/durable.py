@@ -19,6 +19,7 @@ from sparktrials.store import lease
 from sparktrials.store.records import encode_experiment
 from sparktrials.store.requests import attached, checked_key, named
 from sparktrials.store.rows import Change, File, TrialRow, experiment_from, trial_from, trial_row
+from sparktrials.store.turns import Turns, in_turn
 from sparktrials.study.board import notes_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class DurableStore(ABC):
     _salvage = "restore a copy"
 
     def _start(self) -> None:
+        self._turns = Turns()
         self._leases: dict[str, str] = {}  # key -> the owner's name when it was acquired
         self._claims: set[str] = set()  # keys for which there may be a lease, come what may
 
@@ -198,6 +200,7 @@ class DurableStore(ABC):
 
     # ----------------------------------------------------------------------- leases
 
+    @in_turn
     def acquire(self, key: str) -> None:
         """Become the experiment's one driver.
 
@@ -238,6 +241,7 @@ class DurableStore(ABC):
         for holder, silence_s in replaced:
             lease.log_replaced(key, self.url, holder, here, silence_s)
 
+    @in_turn
     def release(self, key: str) -> None:
         """Stop being the driver; idempotent."""
         if key not in self._claims:
