@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from sparktrials.study.loop import Change
     from sparktrials.study.trial import Trial
 
+    #: Attachments by trial id.
+    _Files = Mapping[int, Mapping[str, bytes]] | None
+
 __all__ = ["DEFAULT_KEY", "KeptTrials"]
 
 #: Name of the experiment that is given none.
@@ -230,7 +233,7 @@ class KeptTrials(TabularView):
     def _put(
         self,
         trials: Sequence[Trial],
-        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+        attachments: _Files = None,
         experiment: Experiment | None = None,
     ) -> None:
         """Record trials outside of a run, of an `experiment` that is known or not."""
@@ -402,11 +405,7 @@ class KeptTrials(TabularView):
                 stacklevel=5,
             )
 
-    def settle(
-        self,
-        changes: Sequence[Change],
-        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
-    ) -> None:
+    def settle(self, changes: Sequence[Change], attachments: _Files = None) -> None:
         """Record changes outside of a run's loop, as the experiment's driver."""
         if changes:
             self._put([change.trial for change in changes], attachments)
