@@ -92,7 +92,7 @@ class Study:
     space
         A tree of ``hp`` nodes, containers and constants, Hyperopt's expressions too.
     algo
-        As in `fmin`; None is ``tpe.suggest``.
+        As in `fmin`; None is ``tpe.suggest`` for now.
     store, exp_key
         Where the history is kept, as in `Trials`.
     seed

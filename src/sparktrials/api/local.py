@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import sys
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparktrials.api.options import non_negative_int, positive_seconds
@@ -86,10 +90,19 @@ class LocalJobs:
 
 
 def cpus() -> int:
-    """Return how many cpus this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cpus this process may use: by its affinity, and in its container."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(there or 1, _quota(Path("/sys/fs/cgroup"))))
+
+
+def _quota(group: Path) -> int:
+    """Return how many cpus a container's time is worth, a large number if it has no limit."""
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):  # of another version; "max"
+            time, period = " ".join((group / name).read_text() for name in files).split()
+            if int(time) > 0:
+                return math.ceil(int(time) / int(period))
+    return sys.maxsize
 
 
 def _n_jobs(value: object) -> int:

@@ -70,6 +70,7 @@ class Child:
         self._asks = False
         self._complained = False
         self._died = ""
+        self._unheard: set[int] = set()  # trials that it was given when it was gone
         ours, theirs = socket.socketpair()
         self._pipe = Pipe(ours)
         package = str(Path(sparktrials.__file__).parents[1])
@@ -153,8 +154,10 @@ class Child:
         if not self._trials:
             self._begin()
         self._trials.append(trial)
-        with contextlib.suppress(ChannelClosed):  # `take` finds out
+        try:
             self._pipe.send({"kind": "trials", "trials": specs((trial,))})
+        except ChannelClosed:  # `take` finds out
+            self._unheard.add(trial.id)
 
     def stop(self) -> bool:
         """Tell the running trial that it should end by itself; whether it has asked for that."""
@@ -273,7 +276,7 @@ class Child:
             if not self._complained:
                 msg = f"worker process {self.pid} could not begin a trial: it {died}"
                 events.append(Crashed(WorkerProcessError(msg)))
-        elif self._trials:
+        elif self._trials and self._trials[0].id not in self._unheard:
             events.append(self._lost(self._trials.popleft(), died))
         events += [Returned(t.id, t.attempt) for t in self._trials]
         self._trials.clear()

@@ -207,6 +207,16 @@ def test_one_that_is_killed_while_it_starts_gives_its_trials_back(study):
     assert returned == Returned(0, 1)
 
 
+def test_a_trial_that_is_given_to_one_that_is_dead_comes_back(mortal):
+    while not mortal.ready:
+        mortal.wait(PATIENCE)
+    os.kill(mortal.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, mortal.pid, os.WEXITED | os.WNOWAIT)
+    mortal.give(trial(0))
+    assert mortal.wait(PATIENCE) == [Returned(0, 1)]
+    assert not mortal.alive
+
+
 def test_an_objective_that_does_not_load_there_says_why():
     class Bad:
         def __reduce__(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from tests.contract.dispatcher_suite import drain, open_with, trial
 
 from sparktrials import Trials, current_trial, fmin, hp, rand
+from sparktrials.api import local
 from sparktrials.api.local import cpus
 from sparktrials.dispatch.processes import ProcessDispatcher
 from sparktrials.errors import InvalidArgument, TrialFailed, WorkerProcessError
@@ -310,8 +312,30 @@ def test_errors_do_not_end_fmin_unless_they_are_to():
 
 def test_a_time_limit_ends_what_runs():
     trials = Trials(n_jobs=2)
-    run(lambda x: time.sleep(600 * (x > 5)) or x, trials, points_to_evaluate=[1, 6], timeout=1.0)
-    assert [t.state for t in trials.history] == [TrialState.OK, TrialState.CANCELLED]
+    run(lambda x: time.sleep(600), trials, points_to_evaluate=[1, 6], timeout=0.5)
+    assert [t.state for t in trials.history] == [TrialState.CANCELLED] * 2
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, sys.maxsize),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, sys.maxsize),
+        ({}, sys.maxsize),
+    ],
+)
+def test_a_container_limits_the_cpus(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert local._quota(tmp_path) == expected
+
+
+def test_they_pickle_with_how_they_run():
+    trials = pickle.loads(pickle.dumps(Trials(n_jobs=3, trial_timeout=5)))
+    assert (trials.local.n, trials.trial_timeout, trials.catch_by_default) == (3, 5.0, True)
 
 
 def test_arguments():
