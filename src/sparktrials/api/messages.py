@@ -29,8 +29,8 @@ def warn_parallelism(target: int | None, suggester: Suggester, slots: int, done:
     if left < _FEW_ROUNDS * slots:
         warnings.warn(
             f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "
-            f"little between them. Lower parallelism to {max(1, left // _FEW_ROUNDS)}, or raise "
-            "max_evals",
+            f"little between them. Run {max(1, left // _FEW_ROUNDS)} at a time (parallelism, "
+            "n_jobs), or raise max_evals",
             stacklevel=5,
         )
 

@@ -75,7 +75,7 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         Whether `fn` is called as ``fn(expr, memo, ctrl)``; None: if it is marked so.
     catch_eval_exceptions
         Whether an objective may raise without ending the run: True, False, or None for what the
-        trials do by default (`Trials` end, `SparkTrials` go on).
+        trials do by default (`Trials` in this process end, others go on).
     verbose
         Whether to show messages and a progress bar.
     return_argmin
