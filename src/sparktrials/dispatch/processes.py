@@ -236,21 +236,26 @@ class _Keeper:
 
     def _settle(self, child: Child, events: Iterable[Event], held: Sequence[Trial]) -> None:
         """Pass on what a process said; let go of one that died."""
+        if not child.alive:
+            self._forget(child)
         for event in events:
             if isinstance(event, Returned):
                 self._queue.appendleft(next(t for t in held if t.id == event.trial_id))
-            elif not isinstance(event, Crashed) or self._is_the_end(event):
+            elif not isinstance(event, Crashed) or self._is_the_end(event, child):
                 self._inbox.put(event)
-        if not child.alive:
-            self._forget(child)
 
-    def _is_the_end(self, event: Crashed) -> bool:
+    def _is_the_end(self, event: Crashed, child: Child) -> bool:
         """Whether a process that could not be started means that none can."""
         self._failed_starts += 1
-        if not self._ever_ready or self._failed_starts >= _FAILED_STARTS:
+        hopeless = child.complained and not self._ever_ready
+        if hopeless or (self._starts_fail() and not any(c.ready for c in self._children)):
             return True
-        logger.warning("%s; another one is started", event.exception)
+        instead = "others go on" if self._starts_fail() else "another one is started"
+        logger.warning("%s; %s", event.exception, instead)
         return False
+
+    def _starts_fail(self) -> bool:
+        return self._failed_starts >= _FAILED_STARTS
 
     def _forget(self, child: Child) -> None:
         for descriptor in self._children.pop(child, ()):
@@ -261,7 +266,8 @@ class _Keeper:
         """Give trials to processes that are free, starting those that are missing."""
         while self._queue:
             child = min(self._children, key=_load, default=None)
-            if child is None or (len(child.trials) > 0 and len(self._children) < self._n):
+            more = len(self._children) < self._n and not self._starts_fail()
+            if child is None or (len(child.trials) > 0 and more):
                 child = self._started()
             elif len(child.trials) >= self._depth:
                 return

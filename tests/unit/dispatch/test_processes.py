@@ -278,6 +278,23 @@ def test_a_process_that_does_not_start_is_tried_again_but_not_for_ever(opened, m
     assert len(re.findall("could not begin a trial.*another one is started", caplog.text)) == 2
 
 
+def test_where_no_more_start_the_others_go_on(opened, monkeypatch, tmp_path):
+    def objective(p):
+        if p["x"] == 0.02:
+            wait_for(tmp_path / "go")
+            os._exit(1)
+        return p["x"]
+
+    dispatcher = opened(objective)
+    dispatcher.submit([trial(0), trial(2)])
+    drain(dispatcher, 1)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    note(tmp_path / "go")
+    assert isinstance(drain(dispatcher, 1)[0], Lost)
+    dispatcher.submit([trial(i) for i in range(10, 20)])
+    assert len([e for e in drain(dispatcher, 10) if isinstance(e, Finished)]) == 10
+
+
 def test_short_trials_that_depend_on_nothing_are_queued_ahead(opened):
     dispatcher = opened(lambda p: p["x"])
     dispatcher._adaptive = False
