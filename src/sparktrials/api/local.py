@@ -11,7 +11,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparktrials.api.options import non_negative_int, positive_seconds
+from sparktrials.api.options import checked_retries, positive_seconds
 from sparktrials.dispatch.inline import InlineDispatcher
 from sparktrials.errors import InvalidArgument
 
@@ -53,7 +53,7 @@ class LocalJobs:
         """
         n = _n_jobs(n_jobs)
         timeout = positive_seconds("trial_timeout", trial_timeout)
-        retries = non_negative_int("max_retries", max_retries)
+        retries = checked_retries(max_retries)
         if n > 1 and not threads:
             return cls(n=n, threads=False, trial_timeout=timeout, max_retries=retries)
         if timeout is not None:

@@ -111,18 +111,18 @@ def positive_int(name: str, value: object) -> int:
     return number
 
 
-def non_negative_int(name: str, value: object) -> int:
-    """Return a whole number of 0 or more.
+def checked_retries(max_retries: object) -> int:
+    """Return how often a trial is run again whose worker was lost.
 
     Raises
     ------
     InvalidArgument
-        If it is not one.
+        If it is no whole number from 0.
     """
-    if _is_bool(value) or not isinstance(value, Integral) or int(value) < 0:
-        msg = f"{name} must be 0 or a positive whole number, got {value!r}"
+    if _is_bool(max_retries) or not isinstance(max_retries, Integral) or int(max_retries) < 0:
+        msg = f"max_retries must be 0 or a positive whole number, got {max_retries!r}"
         raise InvalidArgument(msg)
-    return int(value)
+    return int(max_retries)
 
 
 def checked_retries(max_retries: object) -> int:
