@@ -125,20 +125,6 @@ def checked_retries(max_retries: object) -> int:
     return int(max_retries)
 
 
-def checked_retries(max_retries: object) -> int:
-    """Return how often a trial is run again whose worker was lost.
-
-    Raises
-    ------
-    InvalidArgument
-        If it is no whole number from 0.
-    """
-    if _is_bool(max_retries) or not isinstance(max_retries, Integral) or int(max_retries) < 0:
-        msg = f"max_retries must be 0 or a positive whole number, got {max_retries!r}"
-        raise InvalidArgument(msg)
-    return int(max_retries)
-
-
 def positive_seconds(name: str, value: object) -> float | None:
     """Return a positive number of seconds, or None for no limit.
 
