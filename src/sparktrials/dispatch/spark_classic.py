@@ -16,7 +16,13 @@ from sparktrials.dispatch.spark_backend import Shipment
 from sparktrials.dispatch.spark_channel import place_to_listen
 from sparktrials.dispatch.spark_errors import JobFailure, judge
 from sparktrials.dispatch.spark_resources import DECLINED, profile_on
-from sparktrials.dispatch.spark_session import STOPPED, is_stopped, seconds_in_task, slots_of
+from sparktrials.dispatch.spark_session import (
+    STOPPED,
+    is_stopped,
+    seconds_in_task,
+    setting_of,
+    slots_of,
+)
 from sparktrials.dispatch.spark_waiting import WaitingTasks
 from sparktrials.errors import SparkContextStopped
 
@@ -82,8 +88,10 @@ class ClassicBackend:
 
     def growing(self) -> bool:
         """Whether dynamic allocation is on."""
-        found: str = self._context.getConf().get("spark.dynamicAllocation.enabled", "false")
-        return found.lower() == "true"
+        return self._setting("spark.dynamicAllocation.enabled", "false").lower() == "true"
+
+    def _setting(self, name: str, default: str) -> str:
+        return setting_of(self._context, name, default)
 
     def waiting(self) -> int:
         """Ask Spark's status store."""
@@ -98,8 +106,7 @@ class ClassicBackend:
     def listens_on(self) -> Place | None:
         """Return where Spark's own driver listens, and a port of the user's choice."""
         local: bool = self._context._jsc.sc().isLocal()  # noqa: SLF001
-        conf = self._context.getConf()
-        return place_to_listen(conf.get, local=local, in_clear=self._in_clear)
+        return place_to_listen(self._setting, local=local, in_clear=self._in_clear)
 
     def ship(self, task: Task) -> Shipment:
         """Broadcast a study; the broadcasts that its objective refers to go along with each job."""

@@ -86,8 +86,13 @@ def slots_of(context: Any, profile: Any | None = None) -> int:  # noqa: ANN401
         found = int(scala.maxNumConcurrentTasks(jvm_profile))
         if found > 0:
             return found
-    cpus = int(context.getConf().get("spark.task.cpus", "1"))
+    cpus = int(setting_of(context, "spark.task.cpus", "1"))
     return max(1, int(context.defaultParallelism) // cpus)
+
+
+def setting_of(context: Any, name: str, default: str) -> str:  # noqa: ANN401 - a SparkContext
+    """Return a setting of Spark's; `SparkContext.getConf` would copy all of them, one by one."""
+    return str(context._jsc.sc().conf().get(name, default))  # noqa: SLF001
 
 
 def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: ANN401
@@ -107,6 +112,6 @@ def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: A
 
 def use_this_python(context: Any) -> None:  # noqa: ANN401 - a SparkContext
     """Have workers on this machine run this Python, not what ``python3`` happens to be."""
-    told = "PYSPARK_PYTHON" in os.environ or context.getConf().get("spark.pyspark.python")
+    told = "PYSPARK_PYTHON" in os.environ or setting_of(context, "spark.pyspark.python", "")
     if not told and context.master.startswith("local"):
         context.pythonExec = sys.executable

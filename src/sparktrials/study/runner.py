@@ -42,9 +42,10 @@ STOP_GRACE_S = 0.7
 CANCEL_GRACE_S = 1.5
 #: Seconds after which the loop looks up even when nothing happens: slots may have appeared.
 _LOOK_UP_S = 1.0
-#: Points that an adaptive algorithm is asked for at once: what it is asked for next may know more,
-#: and thousands of free slots do not wait for the last point. One that is not knows all it ever
-#: will.
+#: Most points that an adaptive algorithm is asked for at once: what it is asked for next may know
+#: more, and thousands of free slots do not wait for the last point. One that is not knows all it
+#: ever will. The first time it is one, then twice as many each time: slots that get their trials
+#: together have them end together, and each then waits for all the others' next points.
 _AT_ONCE = 64
 
 
@@ -114,6 +115,7 @@ class Runner:
     early_stop: Callable[[Sequence[Trial]], bool] | None = None
     dumps: Callable[[object], bytes] = pickle.dumps
     clock: Clock = field(default_factory=SystemClock)
+    _at_once: int = 1
     _told: set[str] = field(default_factory=set)
     _unhandled: deque[Event] = field(default_factory=deque)
     _unrecorded: list[Change] = field(default_factory=list)
@@ -180,10 +182,11 @@ class Runner:
         if plan.given:
             changes += loop.admit(plan.given, self.clock.time(), given=True)
         if plan.ask:
-            n = min(plan.ask, _AT_ONCE) if self.suggester.adaptive else plan.ask
+            n = min(plan.ask, self._at_once) if self.suggester.adaptive else plan.ask
             points = self._suggest(n)
             loop.exhausted = not points
             more = 0 < len(points) < plan.ask
+            self._at_once = min(2 * self._at_once, _AT_ONCE) if more else 1
             changes += loop.admit(points, self.clock.time())
         self._record(changes)
         again = {t.id for t in plan.again}
