@@ -16,6 +16,8 @@ claim
     Milliseconds from a driver's call that submits a trial to the start of the objective in an idle
     worker whose process is warm, after pauses of up to a second: on each kind of store. Hyperopt's
     workers look every 5 seconds.
+create
+    How many of 8 processes that make the same fresh SQLite study at once go on with it.
 open
     Seconds until a study of 100,000 trials can be suggested for, in a new process: read, and in the
     form that the algorithms need (SQLite; Optuna: ``load_study`` and ``get_trials``). Imports are
@@ -42,7 +44,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "src"), str(HERE.parent)]
 from tests import servers  # noqa: E402
 
 WORK = str(HERE / "history_peers.py")
-N_WRITERS = 16
+N_WRITERS, N_MAKERS = 16, 8
 #: Kind of store, a function of `servers` but for SQLite -> most milliseconds until a claim.
 CLAIMS = {"sqlite": 200, "postgres": 50, "mariadb": 200, "mongo": 200}
 
@@ -75,6 +77,23 @@ def written(python: str, library: str, url: str, n_writers: int, seconds: int) -
     return sum(r["n"] for r in results) / took
 
 
+def working(python: str, library: str, url: str) -> int:
+    """Return how many of some processes that make one study at once can use it."""
+    with ExitStack() as stack:
+        makers = []
+        for _ in range(N_MAKERS):
+            command = [python, WORK, "join", library, url]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            maker = subprocess.Popen(command, stderr=subprocess.DEVNULL, **pipes)
+            makers.append(stack.enter_context(maker))
+        for maker in makers:
+            assert maker.stdout.readline() == "ready\n"
+        for maker in makers:
+            maker.stdin.write("go\n")
+            maker.stdin.flush()
+        return sum(maker.wait() == 0 for maker in makers)
+
+
 def compared(
     measure: Callable[[str, str], float], pythons: dict[str, str], repeats: int
 ) -> dict[str, list[float]]:
@@ -103,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", default=os.environ.get("SPARKTRIALS_PEERS"))
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
-    parser.add_argument("--rows", default="one,sixteen,claim,open")
+    parser.add_argument("--rows", default="create,one,sixteen,claim,open")
     options = parser.parse_args()
     rows = options.rows.split(",")
     pythons = {"sparktrials": sys.executable}
@@ -127,6 +146,11 @@ def main() -> None:
         def file() -> str:
             return f"sqlite:///{directory}/{next(numbers)}.db"
 
+        if "create" in rows:
+            for library, python in pythons.items():
+                found = [working(python, library, file()) for _ in range(repeats)]
+                required = f" (required {N_MAKERS})" if library == "sparktrials" else ""
+                print(f"create   of {N_MAKERS}       {library} {found}{required}", flush=True)
         if "one" in rows:
             found = compared(
                 lambda python, library: written(python, library, file(), 1, seconds),

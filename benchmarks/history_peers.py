@@ -1,6 +1,6 @@
 """The work of `history.py` in one process: with Optuna's storages, or with sparktrials' stores.
 
-    python history_peers.py append|open|build LIBRARY URL ...
+    python history_peers.py join|append|open|build LIBRARY URL ...
 
 Imported by name of the library's class here; each prints one JSON object. What is measured is told
 in `history.py`; imports and the making of values are not part of it.
@@ -47,6 +47,11 @@ class Ours:
     def create(self) -> None:
         with self.open_store(self.url) as store:
             store.create(self.experiment)
+
+    def join(self) -> None:
+        with self.open_store(self.url) as store:
+            store.create(self.experiment)
+            store.read(STUDY)
 
     def trial(self, number: int):
         loss = number / 7 % 1
@@ -97,6 +102,10 @@ class Optuna:
 
     def create(self) -> None:
         self.optuna.create_study(storage=self.url, study_name=STUDY)
+
+    def join(self) -> None:
+        study = self.optuna.create_study(storage=self.url, study_name=STUDY, load_if_exists=True)
+        study.get_trials(deepcopy=False)
 
     def trial(self, number: int):
         # As `create_trial` makes it, for `add_trial`: the shortest way that Optuna has.
@@ -240,6 +249,11 @@ def main() -> None:
     work = LIBRARIES[library](url)
     if what == "create":
         work.create()
+        result = {}
+    elif what == "join":
+        print("ready", flush=True)
+        sys.stdin.readline()
+        work.join()
         result = {}
     elif what == "build":
         work.build(int(numbers[0]))

@@ -50,7 +50,7 @@ app.command()(worker.worker)
 def run() -> None:
     """Run the command line; what it says of its arguments does not show secrets."""
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.Abort:
         sys.exit("sparktrials: stopped; nothing was done")
     except Exception as error:

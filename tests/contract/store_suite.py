@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import math
 import os
 import pickle
@@ -318,6 +319,47 @@ class StoreContract:
         filled.append(KEY, [trial(0, OK)])
         assert filled.attachment(KEY, 0, "a") == b"3"
 
+    def test_files_are_attached_piece_by_piece(self, filled, tmp_path):
+        filled.append(KEY, [trial(0, OK), trial(1)])
+        position = filled.read(KEY)[1]
+        path = tmp_path / "model.bin"
+        path.write_bytes(bytes(range(256)) * 10_000)  # more than two pieces
+        with path.open("rb") as file:
+            file.read(7)  # wherever it stands
+            filled.attach(KEY, 0, "model", file)
+        assert filled.read(KEY, position)[0] == [trial(0, OK, attachments=("model",))]
+        position = filled.read(KEY)[1]
+        with filled.open_attachment(KEY, 0, "model") as stream:
+            assert stream.read(300) == (bytes(range(256)) * 2)[:300]
+            assert stream.read() == path.read_bytes()[300:]
+            assert stream.read() == b""
+        assert filled.attachment(KEY, 0, "model") == path.read_bytes()
+        filled.attach(KEY, 0, "model", b"")
+        filled.attach(KEY, 1, "note", b"x")
+        assert filled.open_attachment(KEY, 0, "model").read() == b""
+        assert filled.read(KEY, position)[0] == [trial(1, attachments=("note",))]
+        filled.append(KEY, [trial(1, OK, attachments=("note",))], {1: {"b": b"y"}})
+        assert filled.attachment(KEY, 1, "note") == b"x"
+        with pytest.raises(KeyError):
+            filled.open_attachment(KEY, 0, "other")
+
+    def test_what_cannot_be_attached(self, filled, tmp_path):
+        filled.append(KEY, [trial(0, OK)])
+        for number, name, content in (
+            (0, "a", "text"),
+            (0, "a", io.StringIO("text")),
+            (0, 1, b""),
+            (0, "\ud800", b""),
+            (7, "a", b""),
+        ):
+            with pytest.raises((InvalidArgument, InvalidArgumentType, StoreError)):
+                filled.attach(KEY, number, name, content)
+        reading, writing = os.pipe()
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe, pytest.raises(InvalidArgument, match="twice"):
+            filled.attach(KEY, 0, "a", pipe)
+        assert filled.read(KEY)[0] == [trial(0, OK)]
+
     def test_wrong_attachments(self, filled):
         for wrong, error, text in (
             ({1: {"a": b""}}, InvalidArgument, r"\[1\]"),
@@ -435,6 +477,32 @@ class StoreContract:
         trials, _ = filled.read(KEY)
         assert trials == [trial(n, OK, attachments=("a",)) for n in range(n_threads * n_trials)]
 
+    def test_labels_and_names_are_only_text(self, filled):
+        """Whoever names parameters, results or attachments commands no database."""
+        texts = [
+            "'; DROP TABLE trial; --",
+            "$where",
+            "a.b",
+            "__proto__",
+            "../../x",
+            "%s{0}",
+            "\0",
+            "é" * 99,
+        ]
+        for number, text in enumerate(texts):
+            result = {text: {text: 1}, "loss": 1.0}
+            given = trial(number, OK, point={text: 1.5}, result=result, host=text)
+            filled.append(KEY, [given], {number: {text: text.encode()}})
+        found = filled.read(KEY)[0]
+        assert [t.point for t in found] == [{text: 1.5} for text in texts]
+        assert [t.result[text] for t, text in zip(found, texts, strict=True)] == [
+            {text: 1} for text in texts
+        ]
+        for number, text in enumerate(texts):
+            assert filled.attachment(KEY, number, text) == text.encode()
+            with pytest.raises(KeyError):
+                filled.attachment(KEY, number, texts[number - 1])
+
     # ------------------------------------------------------------------ reading, looking after
 
     @pytest.fixture
@@ -465,6 +533,19 @@ class StoreContract:
                 call()
         filled.append(KEY, [trial(1)])
         assert [t.id for t in reader.read(KEY)[0]] == [0, 1], "and sees what others write"
+
+    def test_compact(self, filled, monkeypatch):
+        if not filled.durable:
+            pytest.skip("a store in memory is its program's own")
+        if "mongo" in filled.url:
+            monkeypatch.setattr("sparktrials.store.mongo.sweeping.HOLD_S", 0.0)
+        for attempt in range(1, 5):
+            filled.append(KEY, [trial(0, attempt=attempt)], {0: {"a": b"%d" % attempt}})
+        filled.append(KEY, [trial(0, OK, attempt=5)])
+        kept = filled.read(KEY)
+        before, after = filled.compact()
+        assert 0 < after <= before
+        assert filled.read(KEY) == kept
 
     def test_who_drives(self, filled, reader):
         filled.acquire(KEY)

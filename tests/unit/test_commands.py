@@ -226,7 +226,7 @@ def test_doctor_finds(url, tmp_path):
     assert "2 trials are running, and nobody drives it: 1, 3" in wrong(url)
     with sqlite3.connect(tmp_path / "h.db") as db:
         db.execute("UPDATE trial SET document = replace(document, 'ok', 'no') WHERE id = 2")
-        db.execute("UPDATE attachment SET content = x'00' WHERE name = 'model'")
+        db.execute("UPDATE piece SET content = x'00' WHERE name = 'model'")
     db.close()
     assert "1 trials cannot be read: 2" in wrong(url)
     assert "1 attachments are missing or damaged: 'model' of trial 5" in wrong(url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Store
@@ -118,11 +118,29 @@ class TrialAttachments(MutableMapping[str, Any]):
     def _name(self, name: str) -> str:
         return attachment_name(self._trial_id, name)
 
+    def attach(self, name: str, content: bytes | BinaryIO) -> None:
+        """Keep a content in the store, beside the trial: bytes, or a file opened with ``"rb"``.
+
+        A file is read piece by piece: it may be larger than the memory. One of that name is
+        replaced.
+
+        Raises
+        ------
+        InvalidArgument, InvalidArgumentType
+            If the content is neither.
+        StoreInUse
+            If another driver has the experiment.
+        """
+        self._store.attach(self._key, self._trial_id, name, content)
+        self._stored = tuple(dict.fromkeys([*self._stored, name]))
+
+    def open(self, name: str) -> BinaryIO:
+        """Return one that is in the store as a file to read from; KeyError if there is none."""
+        return self._store.open_attachment(self._key, self._trial_id, name)
+
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever was attached
         if self._name(name) in self._added:
             return self._added[self._name(name)]
-        if name not in self._stored:
-            raise KeyError(name)
         return self._store.attachment(self._key, self._trial_id, name)
 
     def __setitem__(self, name: str, content: Any) -> None:  # noqa: ANN401

@@ -10,8 +10,8 @@ import typer
 
 from sparktrials.commands.terminal import AsJson, StoreUrl, complaining, opened, print_json
 from sparktrials.errors import StoreError
+from sparktrials.store.absorbing import absorb
 from sparktrials.store.checkup import Finding, examined
-from sparktrials.store.spool import absorb
 
 __all__ = ["doctor"]
 

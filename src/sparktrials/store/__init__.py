@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType, StoreUnavailable
+from sparktrials.store.absorbing import absorb
 from sparktrials.store.memory import MemoryStore
-from sparktrials.store.spool import Spool, SpoolingStore, absorb
+from sparktrials.store.spool import Spool
+from sparktrials.store.spooling import SpoolingStore
 from sparktrials.store.url import is_url, kind_of, masked, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sparktrials.store.sqlite import SQLiteStore
     from sparktrials.study.board import Board
     from sparktrials.study.protocols import Store
+
+#: Whether files are worked on elsewhere, with snapshots: ``auto``, ``always`` or ``never``.
+_SNAPSHOTS = "SPARKTRIALS_SNAPSHOTS"
 
 __all__ = [
     "MemoryStore",
@@ -106,7 +113,7 @@ def _opened(url: str, *, read_only: bool) -> Store:
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
-        return _sqlite_store()(sqlite_path(url), read_only=read_only)
+        return _file(sqlite_path(url), read_only=read_only)
     try:
         if kind == "sql":
             from sparktrials.store.sql.store import SQLStore  # noqa: PLC0415 - an extra
@@ -118,6 +125,24 @@ def _opened(url: str, *, read_only: bool) -> Store:
     except ModuleNotFoundError as error:
         msg = f"{masked(url)} needs packages ({error}): pip install 'sparktrials[{kind}]'"
         raise StoreUnavailable(msg) from error
+
+
+def _file(path: Path, *, read_only: bool) -> Store:
+    """Open a file: where it is, or on the local disk where SQLite cannot run at its place."""
+    wanted = os.environ.get(_SNAPSHOTS, "auto")
+    if wanted not in {"auto", "always", "never"}:
+        msg = f"{_SNAPSHOTS} must be auto, always or never, got {wanted!r}"
+        raise InvalidArgument(msg)
+    if not read_only and wanted != "never":
+        from sparktrials.store.mounts import why_not_here  # noqa: PLC0415 - for files alone
+
+        told = f"{_SNAPSHOTS} says so" if wanted == "always" else ""
+        reason = why_not_here(path.parent) or told
+        if reason:
+            from sparktrials.store.snapshots import SnapshotStore  # noqa: PLC0415 - rare
+
+            return SnapshotStore(path, reason)
+    return _sqlite_store()(path, read_only=read_only)
 
 
 def _sqlite_store() -> type[SQLiteStore]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sparktrials.errors import StoreCorrupt, StoreError, StoreVersionError
 from sparktrials.store.rows import trial_from
-from sparktrials.store.spool import waiting
+from sparktrials.store.spool import files, waiting
 from sparktrials.study.trial import TrialState
 
 if TYPE_CHECKING:
@@ -100,6 +100,13 @@ def _experiment(store: DurableStore, key: str) -> Iterator[Finding]:
             key,
             repair="absorb",
         )
+    for kind in ("refused", "damaged"):
+        for path in files(store.url, key, kind):
+            yield Finding(
+                f"results that are not in the history are in {path}: {kind}",
+                "see the lines in it; rename it to end in .spool to try again, or remove it",
+                key,
+            )
     states = Counter(t.state.value for t in trials)
     size = sum(len(c.document) for c in store.records(key) if isinstance(c.document, (str, bytes)))
     texts = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"

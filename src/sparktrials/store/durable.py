@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sparktrials.errors import StoreCorrupt, StoreError, StoreInUse
 from sparktrials.store import lease
+from sparktrials.store.attaching import Attaching
 from sparktrials.store.records import encode_experiment
 from sparktrials.store.requests import attached, checked_key, named
 from sparktrials.store.rows import Change, File, TrialRow, experiment_from, trial_from, trial_row
@@ -34,14 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["DurableStore"]
 
 
-class DurableStore(ABC):
+class DurableStore(Attaching):
     """The calls of a `Store`, made of what a kind of store can do."""
 
     durable: bool = True
     #: Whether all that writes is refused.
     read_only: bool = False
-    #: What to do about damage, for people.
-    _salvage = "restore a copy"
 
     def _start(self) -> None:
         self._turns = Turns()
@@ -49,11 +48,6 @@ class DurableStore(ABC):
         self._claims: set[str] = set()  # keys for which there may be a lease, come what may
 
     # ----------------------------------------------------------------------- of each kind
-
-    @property
-    @abstractmethod
-    def url(self) -> str:
-        """Where it is, for people: no secrets."""
 
     @property
     @abstractmethod
@@ -120,10 +114,6 @@ class DurableStore(ABC):
     @abstractmethod
     def _changes(self, key: str, since: int) -> Sequence[Change]:
         """Return the trials that changed after a position, by id."""
-
-    @abstractmethod
-    def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
-        """Return the SHA-256 and the content of an attachment, or None."""
 
     @abstractmethod
     def _shut(self) -> None:
@@ -357,30 +347,6 @@ class DurableStore(ABC):
             If there is no such experiment.
         """
         return self._changes(checked_key(key), 0)
-
-    def attachment(self, key: str, trial_id: int, name: str) -> bytes:
-        """Return one attachment; KeyError if there is none.
-
-        Raises
-        ------
-        StoreError
-            If there is no such experiment.
-        StoreCorrupt
-            If its checksum differs.
-        """
-        number = operator.index(trial_id)
-        found = self._content(checked_key(key), number, name)
-        if found is None:
-            msg = f"trial {number} of experiment {key!r} has no attachment {name!r}"
-            raise KeyError(msg)
-        digest, content = found
-        if type(content) is not bytes or hashlib.sha256(content).digest() != digest:
-            msg = (
-                f"the attachment {name!r} of trial {number} of {key!r} in {self.url} is damaged: "
-                f"{self._salvage}"
-            )
-            raise StoreCorrupt(msg)
-        return content
 
     def _whole(self, value: object) -> int:
         if type(value) is not int:

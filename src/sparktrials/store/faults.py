@@ -24,7 +24,7 @@ _ROOM = "make room and run again: what was stored before is intact"
 _RIGHTS = "it may not be written: check the owner and the mode of the file and its directory"
 _LOCAL = (
     "the disk reports an error; network file systems (NFS, /dbfs, /Volumes) cannot hold SQLite "
-    "files: keep it on a local disk"
+    "files: keep it on a local disk, or set SPARKTRIALS_SNAPSHOTS=always to have copies there"
 )
 #: Code of SQLite -> what to do.
 _UNAVAILABLE: Mapping[int, str] = {

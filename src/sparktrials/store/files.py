@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
+from sparktrials.errors import StoreCorrupt, StoreUnavailable
+from sparktrials.store import schema
 from sparktrials.store.faults import SALVAGE
-from sparktrials.store.schema import APPLICATION, VERSION, connect, create, expected
+from sparktrials.store.migrating import steps_from
+from sparktrials.store.schema import APPLICATION, connect, create, expected
 
 __all__ = ["open_file", "open_to_read", "stillness"]
 
@@ -46,6 +48,7 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
         try:
             connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere calls nothing
             connection.execute("PRAGMA cell_size_check = ON")  # damage is found where it is
+            _migrate(connection, path)
             connection.execute("BEGIN")
             _check(connection, path)
             connection.execute("COMMIT")
@@ -121,6 +124,25 @@ def _look(path: Path) -> None:
         raise StoreCorrupt(msg)
 
 
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables of an older version up to date, all or nothing."""
+
+    def found() -> int:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    if not 0 < found() < schema.VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    before = found()  # somebody else may have been quicker
+    for statements in steps_from(before, schema.VERSION, schema.STEPS, str(path)):
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    connection.execute("COMMIT")
+    _log.info("%s: its tables were of version %d, now %d", path, before, schema.VERSION)
+
+
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse files of others, of the future, and damaged ones; nothing is changed so far."""
 
@@ -131,15 +153,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         msg = f"{path} is an SQLite file of another program: name another file for the store"
         raise StoreCorrupt(msg)
     version = pragma("user_version")
-    if version > VERSION:
-        msg = (
-            f"{path} has version {version} of the tables; this sparktrials knows versions up to "
-            f"{VERSION}: upgrade it, or name another file"
-        )
-        raise StoreVersionError(msg)
+    steps_from(version, schema.VERSION, schema.STEPS, str(path), may_write=False)
     rows = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
     found = {name for kind, name in rows if kind == "table"}
-    if version != VERSION or not found >= expected() or any(kind == "trigger" for kind, _ in rows):
+    if not found >= expected() or any(kind == "trigger" for kind, _ in rows):
         msg = f"{path} has not the tables of a store of version {version}: {SALVAGE}"
         raise StoreCorrupt(msg)
     # SQLite has compared the number of pages with that in the header, but not looked at the last.

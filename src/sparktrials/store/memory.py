@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import operator
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sparktrials.errors import StoreError, StoreInUse
+from sparktrials.store.contents import checked_content, pieces
 from sparktrials.store.lease import Holder, refusal
-from sparktrials.store.requests import attached, checked_key, named
+from sparktrials.store.requests import attached, checked_key, checked_name, named
 from sparktrials.store.url import MEMORY
 from sparktrials.study.trial import TERMINAL
 
@@ -189,6 +191,35 @@ class MemoryStore:
                 changed.append(trial)
                 last = max(last, position)
         return sorted(changed, key=lambda t: t.id), last
+
+    def attach(self, key: str, trial_id: int, name: str, content: bytes | BinaryIO) -> None:
+        """Attach a content to a trial that is there; one of that name is replaced.
+
+        Raises
+        ------
+        InvalidArgument, InvalidArgumentType
+            If the name is no text, or the content neither bytes nor a file of them.
+        StoreError
+            If there is no such experiment or trial.
+        """
+        number, own_name = operator.index(trial_id), checked_name(trial_id, name)
+        data = b"".join(pieces(checked_content(own_name, content)))
+        with self._lock:
+            kept = self._known(key)
+            if number not in kept.trials:
+                msg = f"experiment {key!r} in {self.url} has no trial {number}"
+                raise StoreError(msg)
+            kept.attachments[number, own_name] = data
+            trial = kept.trials[number][1]
+            if own_name not in trial.attachments:
+                del kept.trials[number]  # the last change comes last
+                self._position += 1
+                trial = replace(trial, attachments=(*trial.attachments, own_name))
+                kept.trials[number] = (self._position, trial)
+
+    def open_attachment(self, key: str, trial_id: int, name: str) -> BinaryIO:
+        """Return one attachment as a file to read from; KeyError if there is none."""
+        return io.BytesIO(self.attachment(key, trial_id, name))
 
     def attachment(self, key: str, trial_id: int, name: str) -> bytes:
         """Return one attachment; KeyError if there is none.

@@ -11,7 +11,7 @@ from sparktrials.errors import InvalidArgument, InvalidArgumentType
 if TYPE_CHECKING:
     from sparktrials.study.trial import Trial
 
-__all__ = ["attached", "checked_key", "named"]
+__all__ = ["attached", "checked_key", "checked_name", "named"]
 
 
 def checked_key(key: str) -> str:
@@ -42,6 +42,17 @@ def _text(what: str, text: object) -> str:
     return text
 
 
+def checked_name(number: int, name: str) -> str:
+    """Return the name of a trial's attachment.
+
+    Raises
+    ------
+    InvalidArgument, InvalidArgumentType
+        If it is no text that UTF-8 can hold.
+    """
+    return _text(f"an attachment's name (trial {number})", name)
+
+
 def attached(
     trials: Sequence[Trial], attachments: Mapping[int, Mapping[str, bytes]] | None
 ) -> dict[int, dict[str, bytes]]:
@@ -62,7 +73,7 @@ def attached(
         raise InvalidArgument(msg)
     return {
         int(number): {
-            _text(f"an attachment's name (trial {number})", name): _content(number, name, content)
+            checked_name(number, name): _content(number, name, content)
             for name, content in contents.items()
         }
         for number, contents in attachments.items()

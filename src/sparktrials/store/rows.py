@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from sparktrials.errors import InvalidTrial, StoreCorrupt
 from sparktrials.store.records import decode_experiment, decode_trial, encode_trial
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Experiment
     from sparktrials.study.trial import Trial
 
-__all__ = ["Change", "File", "TrialRow", "experiment_from", "trial_from", "trial_row"]
+__all__ = ["Attached", "Change", "File", "TrialRow", "experiment_from", "trial_from", "trial_row"]
 
 
 class TrialRow(NamedTuple):
@@ -34,6 +34,16 @@ class File(NamedTuple):
     name: str
     sha256: bytes
     content: bytes
+
+
+class Attached(NamedTuple):
+    """An attachment that is added to a trial that is there."""
+
+    trial: int
+    name: str
+    sha256: bytes
+    size: int
+    content: bytes | BinaryIO
 
 
 class Change(NamedTuple):

@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from sparktrials.errors import StoreCorrupt
 
-__all__ = ["APPLICATION", "VERSION", "connect", "create", "expected"]
+__all__ = ["APPLICATION", "STEPS", "VERSION", "connect", "create", "expected"]
 
 #: Version of the tables, kept in ``PRAGMA user_version``; that of the documents is another.
-VERSION = 1
+VERSION = 2
 #: What marks a file as a store: "SpTr".
 APPLICATION = 0x53705472
 
@@ -50,8 +50,16 @@ _TABLES: Mapping[str, str] = {
             trial INTEGER NOT NULL,
             name TEXT NOT NULL,
             sha256 BLOB NOT NULL,
-            content BLOB NOT NULL,
             PRIMARY KEY (experiment, trial, name)
+        ) WITHOUT ROWID""",
+    "piece": """
+        CREATE TABLE piece (
+            experiment INTEGER NOT NULL REFERENCES experiment (id),
+            trial INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            content BLOB NOT NULL,
+            PRIMARY KEY (experiment, trial, name, number)
         )""",
     "lease": """
         CREATE TABLE lease (
@@ -63,6 +71,17 @@ _TABLES: Mapping[str, str] = {
             owner TEXT NOT NULL
         )""",
     "counter": "CREATE TABLE counter (position INTEGER NOT NULL)",
+}
+#: Older version -> the statements that make the next one of it, in one transaction.
+STEPS: Mapping[int, Sequence[str]] = {
+    1: (  # attachments were one row each
+        "ALTER TABLE attachment RENAME TO attachment_1",
+        _TABLES["attachment"],
+        _TABLES["piece"],
+        "INSERT INTO attachment SELECT experiment, trial, name, sha256 FROM attachment_1",
+        "INSERT INTO piece SELECT experiment, trial, name, 0, content FROM attachment_1",
+        "DROP TABLE attachment_1",
+    ),
 }
 _SCHEMA = (
     *_TABLES.values(),

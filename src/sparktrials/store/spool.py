@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import logging
 import os
 import stat
 import sys
@@ -21,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.errors import InvalidTrial, StoreUnavailable, StoreVersionError
+from sparktrials.errors import StoreUnavailable
 from sparktrials.store.records import decode_trial, encode_trial
 from sparktrials.study.values import decode_json, encode_json
 
@@ -29,12 +28,22 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from sparktrials.study.protocols import Store
     from sparktrials.study.trial import Trial
 
-__all__ = ["Spool", "SpoolingStore", "absorb", "spool_directories", "waiting"]
+__all__ = [
+    "Spool",
+    "content_of",
+    "files",
+    "header_of",
+    "lock",
+    "record_of",
+    "same_header",
+    "spool_directories",
+    "sync_directory",
+    "waiting",
+    "write_line",
+]
 
-_log = logging.getLogger("sparktrials.store")
 _VERSION = 1
 _VARIABLE = "SPARKTRIALS_SPOOL"
 _CRC_DIGITS = 8
@@ -65,7 +74,7 @@ class Spool:
     """
 
     def __init__(self, url: str, key: str, fingerprint: str = "") -> None:
-        self._header = _header(url, key, fingerprint)
+        self._header = header_of(url, key, fingerprint)
         self._name = f"{_prefix(url, key)}-{uuid.uuid4().hex[:8]}.spool"
         self._descriptor: int | None = None
         self.path: Path | None = None
@@ -93,7 +102,7 @@ class Spool:
         if self._descriptor is None:
             self._open()
         assert self._descriptor is not None  # noqa: S101 - for the type checker
-        _write(self._descriptor, record)
+        write_line(self._descriptor, record)
         return str(self.path)
 
     def _open(self) -> None:
@@ -108,9 +117,9 @@ class Spool:
                 problem = error
                 continue
             self._descriptor, self.path = descriptor, path
-            _lock(descriptor)
-            _write(descriptor, self._header)
-            _sync_directory(directory)
+            lock(descriptor)
+            write_line(descriptor, self._header)
+            sync_directory(directory)
             return
         raise problem or OSError("there is no directory for it")
 
@@ -121,68 +130,9 @@ class Spool:
             os.close(descriptor)
 
 
-class SpoolingStore:
-    """A store that writes beside itself once it cannot be written any more.
-
-    The append that fails raises, which ends a run; those that follow, of what was still under way,
-    go to the file at once, without another minute of tries.
-
-    Parameters
-    ----------
-    store
-        What trials belong into.
-    spool
-        Where they go else.
-    """
-
-    def __init__(self, store: Store, spool: Spool) -> None:
-        self._store = store
-        self._spool = spool
-        self._given_up = False
-
-    @property
-    def durable(self) -> bool:
-        """Whether the store is."""
-        return self._store.durable
-
-    def append(
-        self,
-        key: str,
-        trials: Sequence[Trial],
-        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
-    ) -> None:
-        """Write trials to the store, or else to the file.
-
-        Raises
-        ------
-        StoreUnavailable
-            If the store takes them no more; the message says where they are.
-        """
-        if self._given_up:
-            self._spool.keep(trials, attachments)
-            return
-        try:
-            self._store.append(key, trials, attachments)
-        except StoreUnavailable as error:
-            self._given_up = True
-            try:
-                where = self._spool.keep(trials, attachments)
-            except OSError as problem:
-                msg = (
-                    f"{error}\nNor could the results be kept on this machine ({problem}): those "
-                    "that were not stored are in this process's trials only"
-                )
-                raise StoreUnavailable(msg) from error
-            msg = (
-                f"{error}\nThe run ends. The results that were not stored are in {where}: the next "
-                "fmin on this machine with the same store and exp_key hands them in and goes on"
-            )
-            raise StoreUnavailable(msg) from error
-
-
 def waiting(url: str, key: str) -> list[Path]:
     """Return the files on this machine with results for an experiment, those in use left out."""
-    return [path for path in _files(url, key, "spool") if not _in_use(path)]
+    return [path for path in files(url, key, "spool") if not _in_use(path)]
 
 
 def _in_use(path: Path) -> bool:
@@ -191,12 +141,13 @@ def _in_use(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _lock(descriptor)
+        return not lock(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _files(url: str, key: str, kind: str) -> list[Path]:
+def files(url: str, key: str, kind: str) -> list[Path]:
+    """Return an experiment's files: of kind ``spool``, or set aside as ``damaged``, ``refused``."""
     return [
         path
         for directory in spool_directories()
@@ -205,74 +156,10 @@ def _files(url: str, key: str, kind: str) -> list[Path]:
     ]
 
 
-def absorb(store: Store, key: str) -> int:
-    """Hand in what earlier runs on this machine could not; return how many states that were.
-
-    Files of processes that still write are left alone, and so are those of another space. The
-    caller drives the experiment.
-
-    Raises
-    ------
-    StoreError
-        If the store does not take them; the files stay.
-    """
-    return sum(_absorb_file(store, key, path) for path in _files(store.url, key, "spool"))
-
-
-def _absorb_file(store: Store, key: str, path: Path) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-    except OSError as error:
-        _log.warning("%s cannot be read (%s): its results are not handed in", path, error)
-        return 0
-    with os.fdopen(descriptor, "rb") as file:
-        if not _lock(descriptor):
-            return 0
-        *lines, tail = file.read().split(b"\n")
-        records = [_record(line) for line in lines]
-        experiment = store.experiment(key)
-        expected = _header(store.url, key, "" if experiment is None else experiment.fingerprint)
-        header = records[0] if records else None
-        if records and (header is None or not _same(header, expected)):
-            _log.warning(
-                "%s has results of experiment %r in %s, but for another search space, or by "
-                "another version: they are not handed in; remove it if they are not wanted",
-                path,
-                key,
-                store.url,
-            )
-            return 0
-        damaged = records.count(None)
-        n_states = 0
-        for record in records[1:]:
-            try:
-                trials, attachments = _content(record)
-            except (InvalidTrial, StoreVersionError, LookupError, TypeError, ValueError):
-                damaged += record is not None
-                continue
-            store.append(key, trials, attachments)
-            n_states += len(trials)
-        if damaged:
-            kept = path.with_suffix(".damaged")
-            path.replace(kept)
-            _log.warning("%d lines of %s cannot be read: it is kept as %s", damaged, path, kept)
-        else:
-            path.unlink()
-        _sync_directory(path.parent)
-    _log.warning(
-        "%d states of trials that %s would not take were kept in %s, and are handed in%s",
-        n_states,
-        store.url,
-        path,
-        ", but for a last one that was cut off" if tail else "",
-    )
-    return n_states
-
-
 # --------------------------------------------------------------------------- lines
 
 
-def _write(descriptor: int, record: Mapping[str, Any]) -> None:
+def write_line(descriptor: int, record: Mapping[str, Any]) -> None:
     """Add a line, all of it or, as far as can be, nothing; it is on disk when this returns."""
     data = encode_json(record).encode()
     line = b"%08x %b\n" % (zlib.crc32(data), data)
@@ -288,7 +175,7 @@ def _write(descriptor: int, record: Mapping[str, Any]) -> None:
         raise
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def record_of(line: bytes) -> dict[str, Any] | None:
     """Return what a line says, None if it is damaged."""
     crc, data = line[:_CRC_DIGITS], line[_CRC_DIGITS + 1 :]
     if crc != b"%08x" % zlib.crc32(data):
@@ -300,9 +187,16 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _content(
+def content_of(
     record: Mapping[str, Any] | None,
 ) -> tuple[list[Trial], dict[int, dict[str, bytes]]]:
+    """Return the trials and attachments of a line.
+
+    Raises
+    ------
+    InvalidTrial, StoreVersionError, LookupError, TypeError, ValueError
+        If it is no such line.
+    """
     if record is None:
         msg = "damaged"
         raise ValueError(msg)
@@ -313,11 +207,13 @@ def _content(
     return trials, attachments
 
 
-def _header(url: str, key: str, fingerprint: str) -> dict[str, Any]:
+def header_of(url: str, key: str, fingerprint: str) -> dict[str, Any]:
+    """Return the first line of a file."""
     return {"sparktrials_spool": _VERSION, "url": url, "key": key, "fingerprint": fingerprint}
 
 
-def _same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+def same_header(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether a file with that first line is for an experiment."""
     # A space that is not known yet is any.
     return all(
         found.get(name) == value or (name == "fingerprint" and "" in {found.get(name), value})
@@ -358,7 +254,7 @@ def _is_own(directory: Path) -> bool:
     )
 
 
-def _lock(descriptor: int) -> bool:
+def lock(descriptor: int) -> bool:
     """Lock a file as long as it is open; False if another process has it."""
     if sys.platform == "win32":
         return True
@@ -369,7 +265,8 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
     with suppress(OSError):  # not everywhere can a directory be opened
         descriptor = os.open(directory, os.O_RDONLY)
         try:

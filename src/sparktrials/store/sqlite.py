@@ -12,17 +12,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.store import lease
+from sparktrials.store.contents import pieces
 from sparktrials.store.durable import DurableStore
 from sparktrials.store.faults import SALVAGE
-from sparktrials.store.rows import Change, File
+from sparktrials.store.rows import Attached, Change, File
 from sparktrials.store.session import Session
 from sparktrials.store.sqlite_board import SQLiteBoard
 from sparktrials.store.statements import (
-    PUT_ATTACHMENT,
     PUT_TRIAL,
     READ_ALL,
     READ_CHANGES,
+    READ_ONE,
     holder_of,
+    put_file,
+    put_pieces,
     whole,
 )
 from sparktrials.store.upkeep import compacted, condition
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from sparktrials.study.board import Board
 
 __all__ = ["SQLiteStore"]
+
+_DIGEST = "SELECT sha256 FROM attachment WHERE experiment = ? AND trial = ? AND name = ?"
+_PIECES = "SELECT content FROM piece WHERE experiment = ? AND trial = ? AND name = ?"
 
 
 class SQLiteStore(DurableStore):
@@ -128,7 +135,7 @@ class SQLiteStore(DurableStore):
             if number is None:
                 return
             judge(holder_of(db, number, self.url), None)
-            for table in ("trial", "attachment", "lease"):
+            for table in ("trial", "attachment", "piece", "lease"):
                 db.execute(f"DELETE FROM {table} WHERE experiment = ?", (number,))  # noqa: S608 - ours
             db.execute("DELETE FROM experiment WHERE id = ?", (number,))
 
@@ -173,11 +180,8 @@ class SQLiteStore(DurableStore):
                 if holder is None or holder.owner != owner:
                     raise self._refused(key, holder)
             before = db.total_changes
-            if files:
-                db.executemany(
-                    PUT_ATTACHMENT,
-                    [(number, f.trial, f.name, f.sha256, f.content, f.attempt) for f in files],
-                )
+            for file in files:
+                put_file(db, number, file)
             position = whole(db.execute("SELECT position FROM counter").fetchone(), self.url) + 1
             db.executemany(
                 PUT_TRIAL,
@@ -214,14 +218,69 @@ class SQLiteStore(DurableStore):
         return compacted(self._session)
 
     def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
-        query = "SELECT sha256, content FROM attachment WHERE experiment=? AND trial=? AND name=?"
-
         def work(db: sqlite3.Connection) -> tuple[object, object] | None:
-            row: tuple[object, object] | None
-            row = db.execute(query, (self._known(db, key), trial, name)).fetchone()
-            return row
+            chosen = (self._known(db, key), trial, name)
+            row = db.execute(_DIGEST, chosen).fetchone()
+            if row is None:
+                return None
+            found = [piece for (piece,) in db.execute(f"{_PIECES} ORDER BY number", chosen)]
+            whole = all(type(piece) is bytes for piece in found)
+            return row[0], b"".join(found) if whole else None
 
         return self._session.read(work)
+
+    def _stream(
+        self, key: str, trial: int, name: str
+    ) -> tuple[object, Callable[[int], bytes | None]] | None:
+        def digest(db: sqlite3.Connection) -> object | None:
+            row = db.execute(_DIGEST, (self._known(db, key), trial, name)).fetchone()
+            return None if row is None else row[0]
+
+        def fetch(number: int) -> bytes | None:
+            def work(db: sqlite3.Connection) -> bytes | None:
+                chosen = (self._known(db, key), trial, name, number)
+                row = db.execute(f"{_PIECES} AND number = ?", chosen).fetchone()
+                # Another content since: the checksum will not fit.
+                if row is None or digest(db) != sha256 or type(row[0]) is not bytes:
+                    return None
+                content: bytes = row[0]
+                return content
+
+            return self._session.read(work)
+
+        sha256 = self._session.read(digest)
+        return None if sha256 is None else (sha256, fetch)
+
+    def _attach(
+        self, key: str, file: Attached, change: Callable[[Change], TrialRow | None]
+    ) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            number = self._known(db, key)
+            holder = holder_of(db, number, self.url)
+            here = lease.Holder.here(self._owner.name)
+            if holder is not None and holder.owner != here.owner:
+                self._refuse_living(key, holder, here, None)
+            row = db.execute(READ_ONE, (number, file.trial)).fetchone()
+            if row is None:
+                raise self._no_trial(key, file.trial)
+            changed = change(Change._make(row))
+            chosen = (number, file.trial, file.name)
+            db.execute(
+                "INSERT OR REPLACE INTO attachment VALUES (?, ?, ?, ?)", (*chosen, file.sha256)
+            )
+            put_pieces(db, *chosen, pieces(file.content))
+            if changed is not None:
+                position = (
+                    whole(db.execute("SELECT position FROM counter").fetchone(), self.url) + 1
+                )
+                db.execute(
+                    "UPDATE trial SET position = ?, crc = ?, document = ? "
+                    "WHERE experiment = ? AND id = ?",
+                    (position, changed.crc, changed.document, number, file.trial),
+                )
+                db.execute("UPDATE counter SET position = ?", (position,))
+
+        self._session.write(work)
 
     def _known(self, db: sqlite3.Connection, key: str) -> int:
         number = _number(db, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -317,6 +317,12 @@ class Store(Protocol):
 
     def attachment(self, key: str, trial_id: int, name: str) -> bytes:
         """Return one attachment; KeyError if there is none."""
+
+    def attach(self, key: str, trial_id: int, name: str, content: bytes | BinaryIO) -> None:
+        """Attach a content to a trial that is there, ended or not; one of that name is replaced."""
+
+    def open_attachment(self, key: str, trial_id: int, name: str) -> BinaryIO:
+        """Return one attachment as a file to read from; KeyError if there is none."""
 
     def delete(self, key: str) -> None:
         """Remove an experiment with all its trials and attachments."""

@@ -11,7 +11,14 @@ import pytest
 from tests.contract.store_suite import KEY, OK, PLAIN, experiment, trial
 
 from sparktrials import STATUS_OK, Trials, fmin, hp, rand
-from sparktrials.errors import StoreUnavailable
+from sparktrials.errors import (
+    InvalidArgument,
+    InvalidTrial,
+    StoreCorrupt,
+    StoreError,
+    StoreInUse,
+    StoreUnavailable,
+)
 from sparktrials.store import Spool, SpoolingStore, SQLiteStore, absorb, spool
 from sparktrials.study.trial import TrialState
 
@@ -129,7 +136,7 @@ def test_hostile_documents(store):
         {"trials": "x"},
         {},
     ):
-        spool._write(kept._descriptor, record)
+        spool.write_line(kept._descriptor, record)
     kept.close()
     assert absorb(store, KEY) == 1
     assert [t.id for t in store.read(KEY)[0]] == [0]
@@ -222,6 +229,94 @@ def test_the_next_place_where_the_first_cannot_be_written(store, monkeypatch, tm
     monkeypatch.setattr(spool, "spool_directories", lambda: places)
     assert spooled(store, RECORDS[0]).parent == tmp_path / "second"
     assert absorb(store, KEY) == 2
+
+
+class Picky(SQLiteStore):
+    """Refuses what has a certain id."""
+
+    refuses: frozenset[int] = frozenset()
+    error: Exception = InvalidArgument("too big")
+
+    def append(self, key, trials, attachments=None):
+        if self.refuses & {t.id for t in trials}:
+            raise self.error
+        super().append(key, trials, attachments)
+
+
+@pytest.mark.parametrize(
+    "error", [InvalidArgument("too big"), StoreError("odd"), OverflowError("no such number")]
+)
+def test_what_is_refused_holds_up_nothing(tmp_path, directory, caplog, error):
+    with Picky(tmp_path / "picky.db") as store:
+        store.create(experiment())
+        store.refuses, store.error = frozenset({1, 5}), error
+        path = spooled(
+            store,
+            ([trial(n, OK) for n in range(4)], {1: {"a": b"one"}, 2: {"a": b"two"}}),
+            ([trial(5, OK)], None),
+            ([trial(4, OK)], None),
+        )
+        assert absorb(store, KEY) == 4
+        assert [t.id for t in store.read(KEY)[0]] == [0, 2, 3, 4]
+        assert store.attachment(KEY, 2, "a") == b"two"
+        (aside,) = directory.iterdir()
+        assert aside == path.with_suffix(".refused")
+        assert str(aside) in caplog.text
+        assert str(error) in caplog.text
+        assert absorb(store, KEY) == 0, "the next start is not held up"
+        store.refuses = frozenset()
+        aside.rename(path)
+        assert absorb(store, KEY) == 2
+        assert [t.id for t in store.read(KEY)[0]] == [*range(6)]
+        assert store.attachment(KEY, 1, "a") == b"one"
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreInUse("taken"), StoreCorrupt()])
+def test_a_store_that_takes_nothing_leaves_the_file(tmp_path, directory, error):
+    with Picky(tmp_path / "picky.db") as store:
+        store.create(experiment())
+        store.refuses, store.error = frozenset({0}), error
+        path = spooled(store, *RECORDS)
+        with pytest.raises(type(error)):
+            absorb(store, KEY)
+    assert list(directory.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidArgument("too big"),
+        StoreInUse("taken over"),
+        StoreError("odd"),
+        StoreCorrupt("damaged"),
+        RuntimeError("a fault of the driver's"),
+    ],
+)
+def test_whatever_a_store_raises_the_results_are_kept(tmp_path, directory, error, caplog):
+    with Picky(tmp_path / "picky.db") as store:
+        store.create(experiment())
+        store.refuses, store.error = frozenset({0}), error
+        beside = SpoolingStore(store, Spool(store.url, KEY, FINGERPRINT))
+        with pytest.raises(type(error), match=str(error)) as caught:
+            beside.append(KEY, [trial(0, OK)], {0: {"a": b"b"}})
+        (path,) = directory.iterdir()
+        assert str(path) in str(caught.value) + caplog.text
+        beside.append(KEY, [trial(1, OK)])
+        beside._spool.close()
+        store.refuses = frozenset()
+        assert absorb(store, KEY) == 2
+        assert store.attachment(KEY, 0, "a") == b"b"
+
+
+def test_what_cannot_be_written_is_kept_without_that(store, directory):
+    kept = Spool(store.url, KEY, FINGERPRINT)
+    beside = SpoolingStore(store, kept)
+    with pytest.raises(InvalidTrial, match="model"):
+        beside.append(KEY, [trial(0, OK, result={"loss": 1.0, "model": object(), "a": 1})])
+    kept.close()
+    assert absorb(store, KEY) == 1
+    assert store.read(KEY)[0][0].result == {"loss": 1.0, "a": 1}
 
 
 # --------------------------------------------------------------------------- runs

@@ -12,12 +12,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import bson
 from pymongo import ASCENDING, DESCENDING
 
 from sparktrials.errors import StoreCorrupt, StoreUnavailable
+from sparktrials.store.contents import pieces
 from sparktrials.store.lease import Holder
 from sparktrials.store.mongo.sweeping import ENTRIES, Sweeper, entry_id
 from sparktrials.store.patience import Patience
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["ENTRIES", "PIECES", "Journal", "entry_id", "make_index", "row_of"]
 
 PIECES = "sparktrials_pieces"
-_PIECE_SIZE = 1 << 20
 #: Bytes of rows in an entry; more than that are put into pieces. A document may have 16 MiB.
 _ROWS_SIZE = 4 << 20
 _ROW_SIZE = 400  # beside its document, amply
@@ -99,12 +99,13 @@ class Journal:
         for entry in self._client.find(ENTRIES, query, _HEADS if heads else None):
             yield self._whole(entry)
 
-    def last_of(self, trial: int) -> Document | None:
-        """Return the last row of a trial."""
+    def last_of(self, trial: int, *, quiet: bool = True) -> Document | None:
+        """Return the last row of a trial; `quiet`: also one that says its attachments only."""
         query = {"e": self.name, "ids": {"$in": [trial]}}
-        found = self._client.find(ENTRIES, query, order=DESCENDING, limit=1)
-        rows = [row for entry in found for row in self._whole(entry)["rows"]]
-        return next((row for row in reversed(rows) if row.get("id") == trial), None)
+        found = self._client.find(ENTRIES, query, order=DESCENDING, limit=1 if quiet else 0)
+        rows = (row for entry in found for row in reversed(self._whole(entry)["rows"]))
+        own = (row for row in rows if row.get("id") == trial)
+        return next((row for row in own if quiet or not row.get("quiet")), None)
 
     def _whole(self, entry: Document) -> Document:
         """Return an entry with its rows, wherever they are."""
@@ -218,11 +219,10 @@ class Journal:
 
     # ----------------------------------------------------------------------- pieces
 
-    def put(self, content: bytes) -> str:
+    def put(self, content: bytes | BinaryIO) -> str:
         """Keep a content of any size; return what it is found by."""
         name = f"{self.name}:{uuid.uuid4().hex}"
-        for index, start in enumerate(range(0, len(content), _PIECE_SIZE)):
-            piece = content[start : start + _PIECE_SIZE]
+        for index, piece in enumerate(pieces(content)):
             self._client.insert(PIECES, {"_id": f"{name}:{index:08d}", "content": piece})
         return name
 
@@ -230,6 +230,11 @@ class Journal:
         """Return a content."""
         found = self._client.find(PIECES, {"_id": _within(str(name))})
         return b"".join(bytes(piece["content"]) for piece in found)
+
+    def piece(self, name: str, index: int) -> bytes | None:
+        """Return one piece of a content, None after the last one."""
+        found = self._client.find_one(PIECES, f"{name}:{index:08d}")
+        return None if found is None else bytes(found["content"])
 
     def drop(self, name: str) -> None:
         """Remove a content."""

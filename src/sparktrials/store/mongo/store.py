@@ -13,30 +13,28 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pymongo import errors
-
-from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
+from sparktrials.errors import StoreCorrupt
 from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
+from sparktrials.store.lease import Holder
 from sparktrials.store.mongo.client import Client, Document, Place, parsed
-from sparktrials.store.mongo.journal import Journal, make_index, row_of
+from sparktrials.store.mongo.journal import Journal, row_of
+from sparktrials.store.mongo.opening import prepare
 from sparktrials.store.mongo.upkeep import compacted, condition
-from sparktrials.store.precedence import winners
-from sparktrials.store.rows import Change, File
+from sparktrials.store.precedence import Head, winners
+from sparktrials.store.rows import Attached, Change, File
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
     from sparktrials.store.checkup import Finding
-    from sparktrials.store.lease import Holder, Owner
+    from sparktrials.store.lease import Owner
     from sparktrials.store.rows import TrialRow
     from sparktrials.study.board import Board
 
 __all__ = ["MongoStore"]
 
-#: Version of the collections; that of the documents is another.
-VERSION = 1
-_STORE, _EXPERIMENTS, _SIGNS = "sparktrials_store", "sparktrials_experiments", "sparktrials_signs"
+_EXPERIMENTS, _SIGNS = "sparktrials_experiments", "sparktrials_signs"
 #: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
 _OPENING_S = 10.0
 #: The same, to give a lease back: it ends by itself, too, and the run has ended already.
@@ -76,7 +74,8 @@ class MongoStore(DurableStore):
     def __init__(self, url: str, *, timeout_s: float = 60.0, read_only: bool = False) -> None:
         self._restore(Client(parsed(url), timeout_s), read_only)
         try:
-            self._client.call(self._prepare, min(timeout_s, _OPENING_S))
+            prepared = partial(prepare, url=self.url, read_only=read_only)
+            self._client.call(prepared, min(timeout_s, _OPENING_S))
         except BaseException:
             self.close()
             raise
@@ -88,28 +87,6 @@ class MongoStore(DurableStore):
         self._journals: dict[str, tuple[str, Journal]] = {}  # key -> owner's name, journal
         self._heartbeat = Heartbeat(self, MongoStore._hear)
         self._start()
-
-    def _prepare(self, db: Database[Document]) -> None:
-        found = db[_STORE].find_one({"_id": "store"})
-        if found is None and self.read_only:
-            msg = f"{self.url} holds no histories: check the name of the database"
-            raise StoreUnavailable(msg)
-        if found is None:
-            make_index(db)
-            try:
-                db[_STORE].insert_one({"_id": "store", "version": VERSION})
-            except errors.DuplicateKeyError:
-                found = db[_STORE].find_one({"_id": "store"})
-        version = VERSION if found is None else found.get("version")
-        if type(version) is not int or version < 1:
-            msg = f"{self.url} has collections of an unknown version: restore a copy"
-            raise StoreCorrupt(msg)
-        if version > VERSION:
-            msg = (
-                f"{self.url} has version {version} of the collections; this sparktrials knows "
-                f"versions up to {VERSION}: upgrade it, or name another database"
-            )
-            raise StoreVersionError(msg)
 
     @property
     def url(self) -> str:
@@ -367,6 +344,42 @@ class MongoStore(DurableStore):
             if hashlib.sha256(content).digest() == found[0]:
                 break
         return found
+
+    def _stream(
+        self, key: str, trial: int, name: str
+    ) -> tuple[object, Callable[[int], bytes | None]] | None:
+        journal = self._made(self._known(key))
+        row = journal.last_of(trial)
+        file = None if row is None else row["files"].get(_digest(name))
+        return None if file is None else (bytes(file[1]), partial(journal.piece, file[0]))
+
+    def _attach(
+        self, key: str, file: Attached, change: Callable[[Change], TrialRow | None]
+    ) -> None:
+        kept: list[Any] = []  # written once, however often the entry is tried
+        here = Holder.here(self._owner.name)
+
+        def attach(journal: Journal) -> Document:
+            holder, silence_s = self._held(journal)
+            if holder is not None and holder.owner != here.owner:
+                self._refuse_living(key, holder, here, silence_s)
+            found = journal.last_of(file.trial, quiet=False)
+            if found is None:
+                raise self._no_trial(key, file.trial)
+            found = {name: v for name, v in found.items() if name != "_id"}
+            changed = change(Change(file.trial, 0, found["crc"], found["document"]))
+            if not kept:
+                kept[:] = [journal.put(file.content), file.sha256]
+            files = {**journal.files.get(file.trial, {}), _digest(file.name): kept}
+            if changed is None:
+                return {"rows": [{"id": file.trial, "quiet": True, "files": files}]}
+            head = Head.of(changed.attempt, changed.state, changed.document)
+            new = {"mark": head.mark, "crc": changed.crc, "document": changed.document}
+            return {"rows": [{**found, **new, "files": files}]}
+
+        with self._lock:
+            if not self._add(key, attach, fresh=True):
+                raise self._unknown(key)
 
     def _known(self, key: str) -> Document:
         found = self._found(key)

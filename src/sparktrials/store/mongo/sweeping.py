@@ -27,7 +27,7 @@ ENTRIES, SWEPT = "sparktrials_journal", "sparktrials_swept"
 _DIGITS = 19  # of the largest 64-bit number
 #: Seconds between noticing that something is replaced and its removal: readers may be reading it.
 HOLD_S = 30.0
-_MANY = 1000
+_MANY, _KNOWN = 1000, 200_000
 
 
 def entry_id(journal: str, number: int) -> str:
@@ -61,9 +61,10 @@ class Sweeper:
         self._live: dict[int, int] = {}  # how many rows of an entry are the last of their trials
         self._pieces: dict[int, str] = {}  # entries whose rows are elsewhere
         self._holder_at = -1
-        self._rows: deque[tuple[int, int]] = deque()  # entry, trial
-        self._empty: deque[tuple[float, int]] = deque()  # since when, entry
-        self._contents: deque[tuple[float, str]] = deque()
+        # Bounded: not all who read a journal sweep it; who begins anew sees what is left.
+        self._rows: deque[tuple[int, int]] = deque(maxlen=_KNOWN)  # entry, trial
+        self._empty: deque[tuple[float, int]] = deque(maxlen=_KNOWN)  # since when, entry
+        self._contents: deque[tuple[float, str]] = deque(maxlen=_KNOWN)
 
     def note(self, entry: Mapping[str, Any]) -> None:
         """Take note of an entry, the last one."""
@@ -81,7 +82,8 @@ class Sweeper:
                 self._replaced(before, trial)
             self._at[trial] = number
             kept += 1
-        self._live[number] = kept
+        if kept:
+            self._live[number] = kept
         if "piece" in entry:
             self._pieces[number] = entry["piece"]
         if "holder" in entry:
@@ -95,8 +97,10 @@ class Sweeper:
         if number not in self._pieces:
             self._rows.append((number, trial))
         self._live[number] -= 1
-        if not self._live[number] and number != self._holder_at:
-            self._empty.append((time.monotonic(), number))
+        if not self._live[number]:
+            del self._live[number]
+            if number != self._holder_at:
+                self._empty.append((time.monotonic(), number))
 
     def replace_files(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Take note of a trial's attachments that others replaced."""
@@ -151,7 +155,6 @@ class Sweeper:
         name = self._journal.name
         self._client.delete(ENTRIES, {"_id": {"$in": [entry_id(name, n) for n in gone]}})
         for number in gone:
-            self._live.pop(number, None)
             if (piece := self._pieces.pop(number, None)) is not None:
                 self._journal.drop(piece)
 

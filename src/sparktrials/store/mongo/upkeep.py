@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sparktrials.store.checkup import Finding
 from sparktrials.store.mongo.journal import PIECES
+from sparktrials.store.mongo.opening import VERSION
 from sparktrials.store.mongo.sweeping import ENTRIES
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ _ALL = 1 << 30
 def condition(client: Client, journals: Iterable[Journal]) -> list[Finding]:
     """Look at the collections."""
     entries, pieces = _counts(client)
-    found = [Finding(f"version 1 of the collections, {entries:,} entries, {pieces:,} pieces")]
+    found = [
+        Finding(f"version {VERSION} of the collections, {entries:,} entries, {pieces:,} pieces")
+    ]
     needed = 0
     for journal in journals:
         journal.catch_up()

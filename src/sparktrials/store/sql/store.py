@@ -6,22 +6,28 @@ so positions become visible in their order, and no reader ever passes over one.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Table, and_, delete, insert, select, text, update
+from sqlalchemy import and_, delete, insert, select, text, update
 
 from sparktrials.errors import StoreCorrupt, StoreUnavailable
 from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.lease import Holder, Owner
 from sparktrials.store.precedence import winners
-from sparktrials.store.rows import Change, File
+from sparktrials.store.rows import Attached, Change, File
 from sparktrials.store.sql.database import Database, parsed
-from sparktrials.store.sql.rows import heads_of, put_trials
+from sparktrials.store.sql.rows import (
+    attach,
+    digest,
+    heads_of,
+    of,
+    put_file,
+    put_trials,
+    repeatable,
+)
 from sparktrials.store.sql.tables import (
     ATTACHMENT,
     EXPERIMENT,
@@ -30,7 +36,6 @@ from sparktrials.store.sql.tables import (
     TRIAL,
     check,
     make,
-    put,
     server_seconds,
 )
 from sparktrials.store.sql.upkeep import compacted, condition
@@ -45,8 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["SQLStore"]
 
 _log = logging.getLogger("sparktrials.store")
-#: Bytes of an attachment per row.
-_PIECE_SIZE = 1 << 20
 #: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
 _OPENING_S = 10.0
 #: The same, to give a lease back: it ends by itself, too, and the run has ended already.
@@ -106,7 +109,9 @@ class SQLStore(DurableStore):
 
     def _open(self) -> None:
         patience = min(self._database.timeout_s, _OPENING_S)
-        if not self._database.read(lambda db: check(db, self.url), patience):
+        if not self._database.read(
+            lambda db: check(db, self.url, may_write=not self.read_only), patience
+        ):
             if self.read_only:
                 msg = f"{self.url} holds no histories: check the name of the database"
                 raise StoreUnavailable(msg)
@@ -142,11 +147,11 @@ class SQLStore(DurableStore):
         return self._database.read(lambda db: [*db.execute(query).scalars()])
 
     def _document(self, key: str) -> object | None:
-        query = select(EXPERIMENT.c.document).where(EXPERIMENT.c.digest == _digest(key))
+        query = select(EXPERIMENT.c.document).where(EXPERIMENT.c.digest == digest(key))
         return self._database.read(lambda db: db.execute(query).scalar())
 
     def _insert(self, key: str, document: str) -> object:
-        query = select(EXPERIMENT.c.document).where(EXPERIMENT.c.digest == _digest(key))
+        query = select(EXPERIMENT.c.document).where(EXPERIMENT.c.digest == digest(key))
         base = select(STORE.c.position).with_for_update()  # positions of one that is gone are past
 
         def work(db: Connection) -> object:
@@ -155,14 +160,14 @@ class SQLStore(DurableStore):
             position = db.execute(base).scalar()  # from here on this is the only one that adds
             if (found := db.execute(query).scalar()) is not None:
                 return found
-            row = {"digest": _digest(key), "document": document, "position": position}
+            row = {"digest": digest(key), "document": document, "position": position}
             db.execute(insert(EXPERIMENT), row)
             return document
 
         return self._database.write(work)
 
     def _change(self, key: str, change: Callable[[object], str | None]) -> object:
-        chosen = EXPERIMENT.c.digest == _digest(key)
+        chosen = EXPERIMENT.c.digest == digest(key)
         query = select(EXPERIMENT.c.document).where(chosen).with_for_update()
 
         def work(db: Connection) -> object:
@@ -211,7 +216,7 @@ class SQLStore(DurableStore):
         return self._database.read(lambda db: self._held(db, self._known(db, key)))
 
     def _free(self, key: str, owner: str) -> None:
-        chosen = and_(EXPERIMENT.c.digest == _digest(key), EXPERIMENT.c.owner == owner)
+        chosen = and_(EXPERIMENT.c.digest == digest(key), EXPERIMENT.c.owner == owner)
         free = {"owner": None, "holder": None, "heard": None}
 
         def work(db: Connection) -> None:
@@ -252,11 +257,11 @@ class SQLStore(DurableStore):
                 raise self._unknown(key)
             if owner is not None and row.owner != owner:
                 raise self._refused(key, self._held(db, row.id)[0])
-            heads = heads_of(db, row.id, [r.trial for r in rows])
-            winning, timely = winners(rows, heads)
+            known = heads_of(db, row.id, [r.trial for r in rows])
+            winning, timely = winners(rows, known)
             for file in files:
                 if file.trial in timely:
-                    _attach(db, row.id, file)
+                    attach(db, row.id, file)
             position = row.position + 1
             if winning:
                 put_trials(db, row.id, position, winning.values())
@@ -287,7 +292,7 @@ class SQLStore(DurableStore):
         query = (
             select(TRIAL.c.id, TRIAL.c.position, TRIAL.c.crc, TRIAL.c.document)
             .join(EXPERIMENT, EXPERIMENT.c.id == TRIAL.c.experiment)
-            .where(EXPERIMENT.c.digest == _digest(key), TRIAL.c.position > since)
+            .where(EXPERIMENT.c.digest == digest(key), TRIAL.c.position > since)
             .order_by(TRIAL.c.id)
         )
 
@@ -300,23 +305,75 @@ class SQLStore(DurableStore):
         return self._database.read(work)
 
     def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
-        digest = _digest(name)
+        name_digest = digest(name)
 
         def work(db: Connection) -> tuple[object, object] | None:
             number = self._known(db, key)
-            where = _of(ATTACHMENT, number, trial, digest)
+            where = of(ATTACHMENT, number, trial, name_digest)
             found = db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar()
             if found is None:
                 return None
-            query = select(PIECE.c.content).where(_of(PIECE, number, trial, digest))
+            query = select(PIECE.c.content).where(of(PIECE, number, trial, name_digest))
             pieces = db.execute(query.order_by(PIECE.c.number)).scalars()
             return bytes(found), b"".join(map(bytes, pieces))
 
         # Both are of one state: somebody may be writing another content.
-        return self._database.write(lambda db: work(_repeatable(db)))
+        return self._database.write(lambda db: work(repeatable(db)))
+
+    def _stream(
+        self, key: str, trial: int, name: str
+    ) -> tuple[object, Callable[[int], bytes | None]] | None:
+        name_digest = digest(name)
+
+        def sha_in(db: Connection, number: int) -> bytes | None:
+            where = of(ATTACHMENT, number, trial, name_digest)
+            found = db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar()
+            return None if found is None else bytes(found)
+
+        def fetch(index: int) -> bytes | None:
+            def work(db: Connection) -> bytes | None:
+                number = self._known(db, key)
+                where = of(PIECE, number, trial, name_digest)
+                query = select(PIECE.c.content).where(where, PIECE.c.number == index)
+                piece = db.execute(query).scalar()
+                # Another content since: the checksum will not fit.
+                if piece is None or sha_in(db, number) != sha256:
+                    return None
+                return bytes(piece)
+
+            return self._database.read(work)
+
+        sha256 = self._database.read(lambda db: sha_in(db, self._known(db, key)))
+        return None if sha256 is None else (sha256, fetch)
+
+    def _attach(
+        self, key: str, file: Attached, change: Callable[[Change], TrialRow | None]
+    ) -> None:
+        here = Holder.here(self._owner.name)
+        columns = (TRIAL.c.id, TRIAL.c.position, TRIAL.c.crc, TRIAL.c.document)
+
+        def work(db: Connection) -> None:
+            row = self._locked(db, key)
+            if row is None:
+                raise self._unknown(key)
+            holder, silence_s = self._held(db, row.id)
+            if holder is not None and holder.owner != here.owner:
+                self._refuse_living(key, holder, here, silence_s)
+            chosen = and_(TRIAL.c.experiment == row.id, TRIAL.c.id == file.trial)
+            found = db.execute(select(*columns).where(chosen)).one_or_none()
+            if found is None:
+                raise self._no_trial(key, file.trial)
+            changed = change(Change(*found))
+            put_file(db, row.id, file)
+            if changed is not None:
+                put_trials(db, row.id, row.position + 1, [changed])
+                mine = EXPERIMENT.c.id == row.id
+                db.execute(update(EXPERIMENT).where(mine), {"position": row.position + 1})
+
+        self._database.write(work)
 
     def _known(self, db: Connection, key: str) -> int:
-        query = select(EXPERIMENT.c.id).where(EXPERIMENT.c.digest == _digest(key))
+        query = select(EXPERIMENT.c.id).where(EXPERIMENT.c.digest == digest(key))
         number: int | None = db.execute(query).scalar()
         if number is None:
             raise self._unknown(key)
@@ -326,7 +383,7 @@ class SQLStore(DurableStore):
         """Return an experiment's row, which is this transaction's to its end."""
         query = (
             select(EXPERIMENT.c.id, EXPERIMENT.c.position, EXPERIMENT.c.owner)
-            .where(EXPERIMENT.c.digest == _digest(key))
+            .where(EXPERIMENT.c.digest == digest(key))
             .with_for_update()
         )
         row = db.execute(query).one_or_none()
@@ -354,35 +411,3 @@ class SQLStore(DurableStore):
     def __setstate__(self, state: tuple[URL, float, bool]) -> None:
         url, timeout_s, read_only = state
         self._restore(Database(url, timeout_s, read_only=read_only))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _of(table: Table, number: int, trial: int, digest: bytes) -> Any:  # noqa: ANN401 - a condition
-    return and_(table.c.experiment == number, table.c.trial == trial, table.c.digest == digest)
-
-
-def _repeatable(db: Connection) -> Connection:
-    return db.execution_options(isolation_level="REPEATABLE READ")
-
-
-def _attach(db: Connection, number: int, file: File) -> None:
-    """Write an attachment, unless it is there."""
-    digest = _digest(file.name)
-    key = {"experiment": number, "trial": file.trial, "digest": digest}
-    where = _of(ATTACHMENT, number, file.trial, digest)
-    if db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar() == file.sha256:
-        return
-    db.execute(delete(PIECE).where(_of(PIECE, number, file.trial, digest)))
-    row = {
-        **key,
-        "name": json.dumps(file.name),
-        "sha256": file.sha256,
-        "size": len(file.content),
-    }
-    db.execute(put(db, ATTACHMENT, "name", "sha256", "size"), row)
-    for index, start in enumerate(range(0, len(file.content), _PIECE_SIZE)):
-        content = file.content[start : start + _PIECE_SIZE]
-        db.execute(insert(PIECE), {**key, "number": index, "content": content})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,12 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects import mysql
 
-from sparktrials.errors import StoreCorrupt, StoreUnavailable, StoreVersionError
+from sparktrials.errors import StoreUnavailable
+from sparktrials.store.migrating import steps_from
 from sparktrials.store.sql.faults import code_of
 
 if TYPE_CHECKING:
@@ -50,6 +53,9 @@ __all__ = [
 
 #: Version of the tables; that of the documents is another.
 VERSION = 1
+#: Older version -> the statements that make the next one of it. MySQL has no transactions for
+#: tables: there each statement must do no harm when it is done twice.
+STEPS: Mapping[int, Sequence[str]] = {}
 #: What excludes others while the tables are made: "SpTr".
 _LOCK = 0x53705472
 _NO_TABLE = frozenset({"42P01", 1146})
@@ -118,13 +124,13 @@ PIECE = _table(
 )
 
 
-def check(db: Connection, url: str) -> bool:
-    """Return whether the tables are there.
+def check(db: Connection, url: str, *, may_write: bool = True) -> bool:
+    """Return whether the tables are there, of the present version.
 
     Raises
     ------
     StoreVersionError
-        If a newer version of sparktrials made them.
+        If a newer version of sparktrials made them, or an older one, and they must not be changed.
     StoreCorrupt
         If they are not those of their version.
     """
@@ -136,16 +142,8 @@ def check(db: Connection, url: str) -> bool:
         raise
     if version is None:  # MySQL has no transactions for tables: somebody is making them, or was
         return False
-    if version > VERSION:
-        msg = (
-            f"{url} has version {version} of the tables; this sparktrials knows versions up to "
-            f"{VERSION}: upgrade it, or name another database"
-        )
-        raise StoreVersionError(msg)
-    if version < 1:
-        msg = f"{url} has tables of version {version}, which there never was: restore a copy"
-        raise StoreCorrupt(msg)
-    return True
+    # Tables of an older version are as good as missing to one who may write: `make` changes them.
+    return not steps_from(version, VERSION, STEPS, url, may_write=may_write)
 
 
 @contextmanager
@@ -174,7 +172,7 @@ def excluded(db: Connection) -> Iterator[None]:
 
 
 def make(db: Connection) -> None:
-    """Make the tables, in one transaction where the database has that for tables.
+    """Make the tables, or bring them up to date: in one transaction where tables have that.
 
     Others wait, and find them made.
 
@@ -185,8 +183,13 @@ def make(db: Connection) -> None:
     """
     with excluded(db):
         _METADATA.create_all(db)
-        if db.execute(select(STORE.c.id)).first() is None:
+        version = db.execute(select(STORE.c.version)).scalar()
+        if version is None:
             db.execute(insert(STORE), {"id": 1, "version": VERSION, "position": 0})
+        elif steps := steps_from(version, VERSION, STEPS, "the database"):
+            for statement in itertools.chain.from_iterable(steps):
+                db.execute(text(statement))
+            db.execute(update(STORE), {"version": VERSION})
         db.commit()
 
 
