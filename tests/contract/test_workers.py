@@ -229,13 +229,20 @@ def test_hyperopts_program_with_its_worker(mongo_server, tmp_path):
     address = mongo_server.fresh().replace("mongodb://", "")
     (tmp_path / "program.py").write_text(HYPEROPT)
     start = "from sparktrials.console import mongo_worker; mongo_worker()"
-    options = [f"--mongo={address}", "--poll-interval=0.1", "--reserve-timeout=5", "--trust-pickle"]
+    options = [f"--mongo={address}", "--poll-interval=0.1", "--trust-pickle"]
     with program(["-c", start, *options], cwd=tmp_path, log=tmp_path / "worker.log") as one:
         url = f"mongo://{address}/jobs"
         with program(["program.py", url], cwd=tmp_path, log=tmp_path / "log") as driver:
             assert driver.wait(PATIENCE) == 0, (tmp_path / "log").read_text()
-        assert one.wait(PATIENCE) == 0, "it ends when no trial comes any more"
-    assert "no trial came for 5" in (tmp_path / "worker.log").read_text()
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(PATIENCE) == 0
+
+
+def test_a_worker_to_whom_nobody_gives_a_trial_ends_if_it_is_told_so(on_sqlite):
+    one = on_sqlite.worker("--idle-timeout", "0.1")
+    assert on_sqlite.ended(one) == 0
+    assert "no trial came for 0.1 s" in one.log.read_text()
+    assert on_sqlite.notes(WORKERS) == []
 
 
 def test_a_server_that_is_away_while_trials_run(tmp_path):
@@ -528,9 +535,10 @@ def test_random_kills(place):
 @pytest.mark.parametrize("kind", ["sqlite", "postgres_server", "mariadb_server", "mongo_server"])
 def test_two_hundred_random_kills(kind, request, tmp_path):
     seed = int(os.environ.get("SPARKTRIALS_SEED", "1"))
+    n_rounds = int(os.environ.get("SPARKTRIALS_ROUNDS", "200"))
     url = f"sqlite:///{tmp_path}/runs.db"
     if kind != "sqlite":
         url = request.getfixturevalue(kind).fresh()
     with contextlib.ExitStack() as stack:
         place = Field(tmp_path, url, stack)
-        check(place, *campaign(place, seed, n_rounds=200))
+        check(place, *campaign(place, seed, n_rounds))

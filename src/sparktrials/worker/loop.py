@@ -68,8 +68,9 @@ def run_worker(settings: Settings) -> int:
     with ExitStack() as stack:
         board, close = open_board(settings.url)
         stack.callback(close)
-        if "" not in sys.path:  # as `python program.py` has the program's directory
-            sys.path.insert(0, os.getcwd())  # noqa: PTH109 - a text is what it has to be
+        here = os.getcwd()  # noqa: PTH109 - a text is what it has to be
+        if here not in sys.path:  # as `python program.py` has the program's directory
+            sys.path.insert(0, here)
         if settings.workdir is not None:
             settings.workdir.mkdir(parents=True, exist_ok=True)
             os.chdir(settings.workdir)
