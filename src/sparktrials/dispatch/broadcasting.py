@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar
 
 from sparktrials.dispatch import framing
+from sparktrials.dispatch.process_state import this_process
 from sparktrials.errors import BroadcastDestroyed, ObjectiveNotPicklable
 
 __all__ = ["Broadcast", "Publication", "broadcast", "collecting", "provide"]
@@ -180,20 +181,8 @@ class _Received:
         return _received, (self._key,)  # to a process that the objective starts, by fork
 
 
-@functools.lru_cache(maxsize=1)
-def _handles() -> weakref.WeakValueDictionary[str, _Received]:
-    """The handles of this process, so that studies share values."""
-    return weakref.WeakValueDictionary()
-
-
-@functools.lru_cache(maxsize=1)
-def _sources() -> dict[str, Callable[[], Any]]:
-    """Where this process gets values from."""
-    return {}
-
-
 def _source(key: str) -> Callable[[], Any]:
-    source = _sources().get(key)
+    source = this_process().sources.get(key)
     if source is None:
         msg = "the value of this sparktrials.broadcast is not in this process: no trial runs here"
         raise LookupError(msg)
@@ -201,8 +190,8 @@ def _source(key: str) -> Callable[[], Any]:
 
 
 def _received(key: str) -> _Received:
-    handles = _handles()
-    handle = handles.get(key)
+    handles = this_process().values
+    handle: _Received | None = handles.get(key)
     if handle is None:
         handle = handles[key] = _Received(key)
     return handle
@@ -216,10 +205,10 @@ def provide(references: Iterable[tuple[str, Any]]) -> None:
     references
         For each key the path of a file that `framing` wrote, or a ``pyspark.Broadcast`` of one.
     """
-    known = _sources()
+    known = this_process().sources
     known.clear()
     known.update((key, functools.partial(_load, reference)) for key, reference in references)
-    for key, handle in list(_handles().items()):
+    for key, handle in list(this_process().values.items()):
         if key not in known:
             handle.forget()
 

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from sparktrials.dispatch.guard import MARK_BYTES, sweep
+from sparktrials.dispatch.process_state import this_process
 
 __all__ = ["Offspring", "offspring"]
 
@@ -111,9 +112,17 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
 
 
-@functools.lru_cache(maxsize=1)
-def _guard_of(_pid: int) -> _Guard | None:
-    """The guard of this process; None where there can be none."""
+def _guard_of(pid: int) -> _Guard | None:
+    """Return the guard of this process; None where there can be none."""
+    guards = this_process().guards
+    if pid not in guards:
+        guards.clear()  # those of the process that this one is a forked copy of
+        guards[pid] = _new_guard()
+    guard: _Guard | None = guards[pid]
+    return guard
+
+
+def _new_guard() -> _Guard | None:
     if sys.platform != "linux":
         return None
     try:

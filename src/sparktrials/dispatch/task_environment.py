@@ -8,11 +8,12 @@ trial finds environment and working directory as the first one did.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from sparktrials.dispatch.process_state import VISIBLE_GPUS, this_process
 
 __all__ = [
     "THREAD_VARIABLES",
@@ -38,7 +39,6 @@ _LIBRARIES = {
     "mkl": "MKL_NUM_THREADS",
     "blis": "BLIS_NUM_THREADS",
 }
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Part of the name of the library that every use of an NVIDIA GPU loads.
 _DRIVER = "libcuda.so"
 
@@ -59,9 +59,9 @@ def resources_of(context: Any) -> dict[str, Any]:  # noqa: ANN401 - a pyspark.Ta
 
 def is_bound_elsewhere(resources: Mapping[str, Any]) -> bool:
     """Whether this process uses other GPUs than these, for good: CUDA chooses them once."""
-    bound = _bound_gpus()
+    bound = this_process().gpus
     visible = _visible(resources)
-    return visible is not None and bool(bound) and bound[0] != visible and _has_driver()
+    return visible is not None and bound is not None and bound != visible and _has_driver()
 
 
 @contextlib.contextmanager
@@ -77,12 +77,15 @@ def task_environment(resources: Mapping[str, Any], *, limit_threads: bool) -> It
         Spark's own ``OMP_NUM_THREADS``, says otherwise.
     """
     with trial_environment():
+        state = this_process()  # made before the first task changes anything
         visible = _visible(resources)
         if visible is not None:
-            os.environ[_VISIBLE] = visible
-            _bound_gpus()[:] = [visible]
+            os.environ[VISIBLE_GPUS] = visible
+            state.gpus = visible
         if limit_threads and "cpus" in resources:
             _limit_threads(resources["cpus"])
+        else:
+            _limit_loaded(None)
         yield
 
 
@@ -130,22 +133,10 @@ def _visible(resources: Mapping[str, Any]) -> str | None:
     addresses = resources.get("gpu")
     if not addresses:
         return None
-    seen = _executors_gpus()
+    seen = this_process().gpus_at_first
     if seen and all(a.isdecimal() and int(a) < len(seen) for a in addresses):
         return ",".join(seen[int(a)] for a in addresses)
     return ",".join(addresses)
-
-
-@functools.lru_cache(maxsize=1)
-def _executors_gpus() -> tuple[str, ...]:
-    """The GPUs that this process could see before any task of ours ran in it."""
-    return tuple(name for name in os.environ.get(_VISIBLE, "").split(",") if name)
-
-
-@functools.lru_cache(maxsize=1)
-def _bound_gpus() -> list[str]:
-    """What the last task of this process saw, if any had GPUs."""
-    return []
 
 
 def _has_driver() -> bool:
@@ -170,18 +161,37 @@ def _limit_threads(cpus: int) -> None:
     _limit_loaded(threads, frozenset(theirs - {THREAD_VARIABLES[0]}))
 
 
-@functools.lru_cache(maxsize=1)
-def _limit_loaded(threads: int, theirs: frozenset[str]) -> None:
-    """Have libraries that this process has loaded use no more threads than this.
+def _limit_loaded(threads: int | None, theirs: frozenset[str] = frozenset()) -> None:
+    """Have libraries that this process has loaded use so many threads, or as many as they like.
 
-    Done once: what is loaded later reads the variables.
+    Done when that changes: what is loaded later reads the variables. A library never gets more
+    threads than it would take by itself.
     """
+    limits = this_process().threads
+    before = limits.now
+    if before == (threads, theirs) or (before is None and threads is None):
+        return
     try:
         from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - where there is one
     except ImportError:
         return
+    limits.now = (threads, theirs)
     for library in ThreadpoolController().lib_controllers:
         if _LIBRARIES.get(library.internal_api) in theirs:
             continue
-        if (library.num_threads or 0) > threads:
-            library.set_num_threads(threads)
+        has = library.num_threads or 0
+        if not has:  # it does not say
+            continue
+        own = limits.own.setdefault(library.filepath, has if before is None else None)
+        most = _cpus() if own is None else own
+        wanted = most if threads is None else min(most, threads)
+        if has != wanted:
+            library.set_num_threads(wanted)
+
+
+def _cpus() -> int:
+    """Return how many cpus this process may use: what a library takes by itself."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import functools
 import gc
 import importlib
 import pickle
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sparktrials.dispatch.evaluation import TrialTimeout, evaluate, failure_of
 from sparktrials.dispatch.offspring import offspring
+from sparktrials.dispatch.process_state import this_process
 from sparktrials.dispatch.task_environment import task_environment, trial_environment
 from sparktrials.dispatch.travelling import SPARKS_PICKLERS, fit_to_travel
 from sparktrials.study.trial import FailureKind, Outcome, TrialState
@@ -127,15 +127,9 @@ class Report:
     unreachable: str | None = None
 
 
-@functools.lru_cache(maxsize=1)
-def _studies() -> dict[str, tuple[Callable[..., Any], Builder]]:
-    """The studies that this process has loaded: digest → objective and space."""
-    return {}
-
-
 def load_study(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., Any], Builder]:
     """Return a study's objective and space, from memory where this process has loaded it before."""
-    studies = _studies()
+    studies = this_process().studies
     if study not in studies:
         gc.unfreeze()
         while len(studies) >= _CACHED_STUDIES:

@@ -15,6 +15,7 @@ import pytest
 
 from sparktrials.dispatch import offspring as module
 from sparktrials.dispatch.offspring import offspring
+from sparktrials.dispatch.process_state import this_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's limits and /proc")
 
@@ -229,11 +230,11 @@ def test_where_processes_cannot_be_marked_trials_run(monkeypatch, caplog):
     def refuse(*args):
         raise ValueError("not allowed to raise maximum limit")
 
-    module._guard_of.cache_clear()
+    this_process().guards.clear()
     monkeypatch.setattr(resource, "setrlimit", refuse)
     for _ in range(2):
         with offspring() as started:
             pass
         assert started.end() == 0
     assert caplog.text.count("not ended with it") == 1
-    module._guard_of.cache_clear()
+    this_process().guards.clear()

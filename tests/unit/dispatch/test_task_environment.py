@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparktrials.dispatch import task_environment as module
+from sparktrials.dispatch.process_state import ProcessState
 from sparktrials.dispatch.task_environment import (
     THREAD_VARIABLES,
     is_bound_elsewhere,
@@ -24,12 +26,7 @@ def fresh(monkeypatch):
     """A process that has run no task yet, without variables of its own."""
     for name in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
-    caches = (module._executors_gpus, module._bound_gpus, module._limit_loaded)
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
+    monkeypatch.setattr(module, "this_process", functools.lru_cache(maxsize=1)(ProcessState))
 
 
 # --------------------------------------------------------------------- one trial after the other
@@ -124,6 +121,10 @@ class Library:
     internal_api: str
     num_threads: int | None
 
+    @property
+    def filepath(self):
+        return f"lib{self.internal_api}.so"
+
     def set_num_threads(self, n):
         self.num_threads = n
 
@@ -142,6 +143,34 @@ def test_libraries_that_are_loaded_already_are_limited(monkeypatch):
     with task_environment({"cpus": 2}, limit_threads=True):
         pass
     assert [library.num_threads for library in loaded] == [2, 6, 1, None]
+
+
+def test_a_later_task_gets_the_threads_of_its_own_cpus(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    monkeypatch.setattr(module, "_cpus", lambda: 16)
+    loaded, asked = [Library("openblas", 8), Library("openmp", 3)], []
+
+    class Controller:
+        def __init__(self):
+            asked.append(1)
+
+        lib_controllers = loaded
+
+    def task(cpus, *, limit=True):
+        with task_environment({"cpus": cpus}, limit_threads=limit):
+            return [library.num_threads for library in loaded]
+
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Controller)
+    assert task(2, limit=False) == [8, 3]
+    assert asked == []
+    assert task(2) == [2, 2]
+    assert task(2) == [2, 2]
+    assert len(asked) == 1
+    assert task(4) == [4, 3]  # never more than by itself
+    loaded.append(Library("blis", 4))  # loaded by that task, as the variables say
+    assert task(6) == [6, 3, 6]
+    assert task(1) == [1, 1, 1]
+    assert task(2, limit=False) == [8, 3, 16]
 
 
 def test_numpys_own_pool_is_limited():

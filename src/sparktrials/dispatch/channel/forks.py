@@ -6,10 +6,11 @@ after the process they belong to has died.
 
 from __future__ import annotations
 
-import functools
 import os
 import weakref
 from typing import Protocol
+
+from sparktrials.dispatch.process_state import this_process
 
 __all__ = ["let_go_in_forks", "may_forget"]
 
@@ -29,14 +30,15 @@ def may_forget(holder: _Holder) -> None:
     _holders().discard(holder)
 
 
-@functools.lru_cache(maxsize=1)
 def _holders() -> weakref.WeakSet[_Holder]:
-    holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+    state = this_process()
+    if state.holders is None:
+        state.holders = holders = weakref.WeakSet()
 
-    def let_go() -> None:
-        for holder in list(holders):
-            holder.abandon()
-        holders.clear()
+        def let_go() -> None:
+            for holder in list(holders):
+                holder.abandon()
+            holders.clear()
 
-    os.register_at_fork(after_in_child=let_go)
-    return holders
+        os.register_at_fork(after_in_child=let_go)  # once: it cannot be taken back
+    return state.holders
