@@ -165,6 +165,8 @@ class BarObserver:
         self._done = done
         self._verbose = verbose
         self._slots = slots
+        self._moved = False  # whether a trial has ended
+        self._shown = ""
 
     def changed(self, trials: Sequence[Trial]) -> None:
         """Do nothing: the bar shows totals."""
@@ -191,6 +193,10 @@ class BarObserver:
         if ended > self._done:
             self._bar.update(ended - self._done)
             self._done = ended
+            self._moved = True
+        elif not self._moved and text != self._shown and hasattr(self._bar, "refresh"):
+            self._bar.refresh()  # it draws itself when it moves, and the first trial may take long
+        self._shown = text
 
     def note(self, text: str) -> None:
         """Show a message above the bar, and log it."""

@@ -59,6 +59,24 @@ def test_slots_that_get_the_next_trial_at_once_are_in_use(total, shown):
     assert f"running: {shown}/8" in bar.postfix
 
 
+def test_what_runs_is_shown_before_the_first_trial_ends():
+    drawn = []
+
+    class Drawn(Bar):
+        def refresh(self):
+            drawn.append(self.postfix)
+
+    observer = BarObserver(Drawn(), 2, verbose=True, slots=lambda: 8)  # a study that goes on
+    for running in (2, 8, 8):
+        observer.update(history(), running)
+    texts = [f"best loss: 0.5, running: {n}/8, failed: 1" for n in (2, 8)]
+    assert drawn == texts
+    observer = BarObserver(Drawn(), 0, verbose=True, slots=lambda: 8)
+    observer.update(history(), 8)  # it has moved: from now on it draws itself
+    observer.update(history(), 7)
+    assert drawn == texts
+
+
 def test_slots_are_not_asked_for_when_nothing_runs():
     bar = Bar()
     BarObserver(bar, 0, verbose=True, slots=lambda: 1 / 0).update(history(), 0)
