@@ -33,7 +33,8 @@ def may_forget(holder: _Holder) -> None:
 def _holders() -> weakref.WeakSet[_Holder]:
     state = this_process()
     if state.holders is None:
-        state.holders = holders = weakref.WeakSet()
+        holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+        state.holders = holders
 
         def let_go() -> None:
             for holder in list(holders):
