@@ -213,13 +213,15 @@ def sleeper(x):
     time.sleep(300)
     return x
 
-trials = st.SparkTrials(row.slots)
+trials = st.SparkTrials(row.slots, channel=row.option("channel"))
 try:
     st.fmin(sleeper, st.hp.uniform("x", 0, 1), algo=st.rand.suggest, max_evals=row.slots,
             trials=trials, rstate=1, verbose=False)
 except KeyboardInterrupt:
     pass
 print("PROMPT", time.time(), flush=True)
+if row.option("until") == "PROMPT":
+    sys.exit()
 
 def started(_):
     now = time.time()
@@ -385,6 +387,10 @@ ROWS: tuple[Row, ...] = (
         peers=(("mlflow", 100), ("joblibspark", 100))),
     Row("prompt", "interrupt to prompt, 8 trials of 300 s", "s", "local[8]", 8, 8, 8,
         interrupt, 2.0, least=False, options=(("until", "PROMPT"),)),
+    Row("prompt-push", "the same, trials pushed", "s", "local[8]", 8, 8, 8,
+        interrupt, 2.0, least=False, options=(("until", "PROMPT"), ("channel", False))),
+    Row("prompt-connect", "the same on Connect, 4 trials", "s", "connect:local[4]", 4, 4, 4,
+        interrupt, 2.0, least=False, options=(("until", "PROMPT"), ("channel", False))),
     Row("free", "interrupt to slots free, the same", "s", "local[8]", 8, 8, 8,
         interrupt, 5.0, least=False, options=(("until", "FREE"),)),
     Row("executor", "executor killed: slots to full use", "s", "local-cluster[2,4,1024]", 8, 800,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,7 @@ from sparktrials.api.signals import orderly_signals
 from sparktrials.observers import Observers, TransitionLog
 from sparktrials.progress import observing
 from sparktrials.store import Spool, SpoolingStore
+from sparktrials.study.interrupts import Grace
 from sparktrials.study.loop import Limits, Loop
 from sparktrials.study.protocols import Task
 from sparktrials.study.runner import Runner
@@ -31,10 +34,13 @@ if TYPE_CHECKING:
     from sparktrials.api.saving import SaveFile
     from sparktrials.api.trials import Trials
     from sparktrials.space import Space
+    from sparktrials.study.interrupts import OrderlyHandler
     from sparktrials.study.protocols import Builder, Suggester
     from sparktrials.study.trial import Trial
 
 __all__ = ["Work", "execute"]
+
+logger = logging.getLogger("sparktrials")
 
 _COMPAT = "sparktrials.compat"
 _NONE = object()
@@ -75,14 +81,15 @@ def execute(options: FminOptions, work: Work, trials: Trials) -> None:
         What ended the run early, if it was an error; all that had arrived is kept.
     """
     try:
-        with orderly_signals():
-            _run(options, work, trials)
+        with orderly_signals() as signals:
+            _run(options, work, trials, signals)
     finally:
         if work.save is not None:  # with what users changed in documents while it ran
             work.save.write(trials)
 
 
-def _run(options: FminOptions, work: Work, trials: Trials) -> None:
+def _run(options: FminOptions, work: Work, trials: Trials, signals: OrderlyHandler) -> None:
+    grace = Grace()
     # Documents that were inserted and not refreshed come on top, as in Hyperopt.
     on_top = len(work.given) + trials.unrefreshed()
     with (
@@ -93,6 +100,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
             history=history,
             key=trials.exp_key,
             durable=trials.store.durable,
+            grace=grace,
         ) as trackers,
     ):
         # One that was cancelled is still to be evaluated.
@@ -122,6 +130,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
             return
         dispatcher = trials.dispatcher(options.max_queue_len)
         spool = Spool(trials.store.url, trials.exp_key, work.space.fingerprint)
+        runner: Runner | None = None
         try:
             warn_parallelism(limits.target, work.suggester, dispatcher.slots, done)
             dispatcher.open(
@@ -133,6 +142,7 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
                     trial_timeout=trials.trial_timeout,
                     imports=_imports(),
                     ends_at=loop.ends_at,
+                    grace=grace,
                 )
             )
             ends = (limits.target, limits.timeout, limits.loss_threshold)
@@ -154,14 +164,27 @@ def _run(options: FminOptions, work: Work, trials: Trials) -> None:
                     observer=Observers(bar, TransitionLog(trials.exp_key), *trackers),
                     early_stop=_after(options, work.save, trials),
                     dumps=_dumps(),
+                    grace=grace,
                 )
                 stop = runner.run()
         finally:
-            dispatcher.close()
-            spool.close()
-            trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
-            trials.ended()
+            signals.closing = True
+            with contextlib.ExitStack() as closing:  # each, whatever becomes of the others
+                closing.callback(signals.closed)
+                closing.callback(trials.ended)
+                closing.callback(spool.close)
+                closing.callback(dispatcher.close)
+                if runner is not None and not runner.settled:  # an interrupt got in between
+                    closing.callback(_settle, runner)
+                trials.fmin_cancelled_reason = None if loop.stop is None else loop.stop.reason
     say_stopped(options, trials, stop)
+
+
+def _settle(runner: Runner) -> None:
+    try:
+        runner.settle()
+    except Exception:
+        logger.exception("what was running could not be recorded as cancelled")
 
 
 def _after(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
@@ -38,7 +39,8 @@ class CurrentTrial:
     """What the objective of a running trial may know of it, and say.
 
     Made for each trial; an objective gets it by ``sparktrials.current_trial()``. Its methods may be
-    called in any thread of the objective's process that has the object.
+    called in any thread of the objective's process that has the object. A process that the
+    objective forks has a copy, which tells nobody.
 
     Attributes
     ----------
@@ -74,6 +76,7 @@ class CurrentTrial:
         self.point: Point = {} if point is None else point
         self.resources: Mapping[str, Any] = {} if resources is None else resources
         self._listener = listener
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._reports: tuple[Report, ...] = ()
         self._recent: list[Report] = []
@@ -82,7 +85,7 @@ class CurrentTrial:
     @property
     def reports(self) -> tuple[Report, ...]:
         """The reports so far: ``(step, value)`` in the order they were made."""
-        with self._lock:
+        with self._mine():
             if self._recent:
                 self._reports = joined_reports(self._reports, self._recent)
                 self._recent = []
@@ -91,7 +94,7 @@ class CurrentTrial:
     @property
     def logged(self) -> str:
         """The text that was logged so far."""
-        with self._lock:
+        with self._mine():
             return self._log
 
     def report(self, step: int, value: float) -> None:
@@ -113,7 +116,7 @@ class CurrentTrial:
             If they are not.
         """
         report = (_step(step), _value(value))
-        with self._lock:
+        with self._mine():
             self._recent.append(report)
             if len(self._recent) >= _MANY:
                 self._reports = joined_reports(self._reports, self._recent)
@@ -127,7 +130,7 @@ class CurrentTrial:
         The driver logs it, too, as a record of ``logging.getLogger("sparktrials.trial")``.
         """
         line = str(text).rstrip("\n")
-        with self._lock:
+        with self._mine():
             self._log = joined_log(self._log, (line,))
         if self._listener is not None and self.id is not None:
             self._listener.tell(self.id, self.attempt, (), (line,))
@@ -140,6 +143,12 @@ class CurrentTrial:
         if self._listener is None or self.id is None:
             return False
         return self._listener.stopping(self.id)
+
+    def _mine(self) -> threading.Lock:
+        """Return the lock of this process: in a forked copy nobody may be there to release it."""
+        if os.getpid() != self._pid:
+            self._pid, self._lock, self._listener = os.getpid(), threading.Lock(), None
+        return self._lock
 
     def __repr__(self) -> str:
         if self.id is None:

@@ -102,6 +102,7 @@ class Line:
     def __init__(self, client: Connection, idle_s: float | None = _IDLE_S) -> None:
         self._client = client
         self._idle_s = idle_s
+        self._pid = os.getpid()
         self._sending = threading.Lock()
         self._said: dict[tuple[int, int], tuple[list[Report], list[str]]] = {}
         self._last = float("-inf")
@@ -117,6 +118,8 @@ class Line:
         self, trial_id: int, attempt: int, reports: Sequence[Report], lines: Sequence[str]
     ) -> None:
         """Pass on what a trial says, soon."""
+        if os.getpid() != self._pid:
+            return  # a forked copy: the connection is not its own, and a lock may be taken for ever
         with self._sending:
             values, texts = self._said.setdefault((trial_id, attempt), ([], []))
             values.extend(reports)
@@ -154,6 +157,8 @@ class Line:
 
     def stopping(self, trial_id: int) -> bool:
         """Whether the driver has said that a trial should end."""
+        if os.getpid() != self._pid:
+            return False
         if not self._asked:
             self._asked = True
             with contextlib.suppress(ChannelClosed):

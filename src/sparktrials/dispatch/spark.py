@@ -12,7 +12,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +24,7 @@ from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_packs import Packs
 from sparktrials.dispatch.spark_study import SlotCount, SparkStudy
 from sparktrials.errors import ChannelError, SparkContextStopped
+from sparktrials.study.interrupts import held
 from sparktrials.study.protocols import Crashed
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ __all__ = ["SparkDispatcher"]
 
 logger = logging.getLogger("sparktrials.spark")
 
-#: Seconds that `close` waits for cancelled jobs.
+#: Seconds that `close` waits for cancelled jobs; less where the run was interrupted.
 _CLOSE_WAIT_S = 2.0
 #: Seconds that tasks which are still starting get to be told that they are not needed any more.
 _LINGER_S = 5.0
@@ -110,6 +112,7 @@ class SparkDispatcher:
         self._channel = channel and nodes == 1
         self._cluster_slots = SlotCount(backend, nodes)
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._taken: deque[_Item] = deque()  # out of the inbox, and not yet looked at
         self._pending: list[Event] = []  # happened, and not yet returned
         self._opened: _Open | None = None
 
@@ -135,13 +138,20 @@ class SparkDispatcher:
         if self._nodes > 1:
             self._backend.check_together(self._nodes)
         growing = self._backend.growing()
-        server = self._listen()
-        try:
-            shipment = self._backend.ship(task)
-        except BaseException:
-            if server is not None:
-                server.close()
-            raise
+        with contextlib.ExitStack() as undo:
+            with held():
+                server = self._listen()
+                if server is not None:
+                    undo.callback(server.close)
+            opened = self._open(task, server, growing=growing)
+            with held():
+                self._taken.clear()
+                self._pending = []
+                self._opened = opened
+                undo.pop_all()
+
+    def _open(self, task: Task, server: ChannelServer | None, *, growing: bool) -> _Open:
+        shipment = self._backend.ship(task)
         study = SparkStudy(
             task=task,
             backend=self._backend,
@@ -157,8 +167,7 @@ class SparkDispatcher:
         leases = None
         if server is not None:
             leases = Leases(study, server, endings, packing=self._packing, growing=growing)
-        self._pending = []
-        self._opened = _Open(study, endings, packs, leases, server, pulling=leases is not None)
+        return _Open(study, endings, packs, leases, server, pulling=leases is not None)
 
     def _listen(self) -> ChannelServer | None:
         place = self._backend.listens_on() if self._channel else None
@@ -191,10 +200,12 @@ class SparkDispatcher:
         """Wait for at least one event, up to `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            # One after the other: what an error comes after is returned by the next call.
-            for item in self._items(deadline):
-                self._pending += self._events_of(item)
-            self._pending += self._look_up()
+            self._take(deadline)
+            with held():  # an interrupt in between would lose what was taken
+                # One after the other: what an error comes after is returned by the next call.
+                while self._taken:
+                    self._pending += self._events_of(self._taken.popleft())
+                self._pending += self._look_up()
             late = deadline is not None and time.monotonic() >= deadline
             if self._pending or not self._now.in_flight or late:
                 found, self._pending = self._pending, []
@@ -213,16 +224,21 @@ class SparkDispatcher:
 
     def close(self) -> None:
         """Cancel what runs, end the threads and free what was shipped."""
-        opened, self._opened = self._opened, None
-        if opened is None:
-            return
-        inbox, self._inbox = self._inbox, queue.SimpleQueue()
-        waiting = opened.leases is not None and opened.leases.close()
-        if waiting and _linger(opened, inbox, _LINGER_HERE_S):
+        with held():
+            opened, self._opened = self._opened, None
+            if opened is None:
+                return
+            inbox, self._inbox = self._inbox, queue.SimpleQueue()
+            waiting = opened.leases is not None and opened.leases.close()
+            # In a thread of its own: it is done to its end, however long anybody waits for it.
             name = f"{opened.study.task.name} closing"
-            threading.Thread(target=_end, args=(opened, inbox), name=name, daemon=True).start()
-        else:
-            _free(opened)
+            quiet, grace = threading.Event(), opened.study.task.grace
+            closing = threading.Thread(
+                target=_end, args=(opened, inbox, quiet), name=name, daemon=True
+            )
+            closing.start()
+        if not waiting or quiet.wait(grace.left(_LINGER_HERE_S)):
+            closing.join(grace.left(_CLOSE_WAIT_S))
 
     # ------------------------------------------------------------------ what happens
 
@@ -233,16 +249,18 @@ class SparkDispatcher:
             raise RuntimeError(msg)
         return self._opened
 
-    def _items(self, deadline: float | None) -> Iterator[_Item]:
-        """Take what is in the inbox; wait for it while anything is under way."""
+    def _take(self, deadline: float | None) -> None:
+        """Take what is in the inbox; wait for it while anything is under way.
+
+        Taking and keeping are one call, of C: no signal is handled between them.
+        """
         with contextlib.suppress(queue.Empty):
-            if self._now.in_flight and not self._pending:
+            if self._now.in_flight and not self._pending and not self._taken:
                 wait = _LOOK_UP_S
                 if deadline is not None:
                     wait = min(wait, max(0.0, deadline - time.monotonic()))
-                yield self._inbox.get(timeout=wait)
-            while True:
-                yield self._inbox.get_nowait()
+                self._taken.extend(map(self._inbox.get, (True,), (wait,)))
+            self._taken.extend(iter(self._inbox.get_nowait, None))
 
     def _look_up(self) -> list[Event]:
         leases = self._now.leases
@@ -287,13 +305,15 @@ def _linger(opened: _Open, inbox: queue.SimpleQueue[_Item], seconds: float) -> b
     return True
 
 
-def _end(opened: _Open, inbox: queue.SimpleQueue[_Item]) -> None:
-    _linger(opened, inbox, _LINGER_S)
-    _free(opened)
-
-
-def _free(opened: _Open) -> None:
-    opened.study.jobs.close(_CLOSE_WAIT_S)
-    if opened.server is not None:
-        opened.server.close()
-    opened.study.backend.unship(opened.study.shipment)
+def _end(opened: _Open, inbox: queue.SimpleQueue[_Item], quiet: threading.Event) -> None:
+    study = opened.study
+    with (
+        contextlib.ExitStack() as closing
+    ):  # from the last on; each, whatever becomes of the others
+        closing.callback(study.backend.unship, study.shipment)
+        if opened.server is not None:
+            closing.callback(opened.server.close)
+        closing.callback(study.jobs.close, _CLOSE_WAIT_S)
+        if opened.leases is not None and opened.leases.open:
+            _linger(opened, inbox, _LINGER_S)
+        quiet.set()

@@ -113,6 +113,11 @@ class Leases:
         return len(self._queue) + self._sent
 
     @property
+    def open(self) -> bool:
+        """Whether there are slots that were asked for and not given back."""
+        return bool(self._leases)
+
+    @property
     def capacity(self) -> int:
         """How many trials may run at once."""
         slots, wanted = self._study.slots(), self._study.parallelism

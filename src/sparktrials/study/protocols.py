@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+
+from sparktrials.study.interrupts import Grace
 
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
@@ -110,6 +112,8 @@ class Task:
     ends_at
         When the study's time is up, by this process's `time.monotonic`, or None: for a dispatcher
         that cannot be told by `stop` while a trial runs.
+    grace
+        What `close` may take where it ends a run early.
     """
 
     objective: Callable[..., Any]
@@ -119,6 +123,7 @@ class Task:
     trial_timeout: float | None = None
     imports: tuple[str, ...] = ()
     ends_at: float | None = None
+    grace: Grace = field(default_factory=Grace)
 
 
 @dataclass(frozen=True, slots=True)

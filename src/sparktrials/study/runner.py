@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import pickle
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sparktrials.study.clock import Clock, SystemClock
+from sparktrials.study.interrupts import PROMPT_S, Grace, held
 from sparktrials.study.loop import Change, Loop, Stop, StopReason
 from sparktrials.study.protocols import (
     Dispatcher,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sparktrials.study.history import History
     from sparktrials.study.trial import Outcome, Trial
 
-__all__ = ["Clock", "Observer", "Runner", "SystemClock"]
+__all__ = ["Observer", "Runner"]
 
 logger = logging.getLogger("sparktrials")
 #: What running trials log.
@@ -39,7 +40,7 @@ trial_logger = logging.getLogger("sparktrials.trial")
 #: Seconds that trials which ask whether they should stop get to end by themselves.
 STOP_GRACE_S = 0.7
 #: Seconds in which all must have ended, a success that is on its way included.
-CANCEL_GRACE_S = 1.5
+CANCEL_GRACE_S = 1.3
 #: Seconds after which the loop looks up even when nothing happens: slots may have appeared.
 _LOOK_UP_S = 1.0
 #: Most points that an adaptive algorithm is asked for at once: what it is asked for next may know
@@ -47,28 +48,6 @@ _LOOK_UP_S = 1.0
 #: ever will. The first time it is one, then twice as many each time: slots that get their trials
 #: together have them end together, and each then waits for all the others' next points.
 _AT_ONCE = 64
-
-
-class Clock(Protocol):
-    """Time, for tests to replace."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-
-    def time(self) -> float:
-        """Return seconds since the epoch."""
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
 
 
 class Observer(Protocol):
@@ -104,6 +83,13 @@ class Runner:
         Pickles a result's values that are no plain data, for durable stores.
     clock
         Injected.
+    grace
+        What an end may take, shared with all that ends after this; None makes one.
+
+    Attributes
+    ----------
+    settled
+        Whether all that is to be recorded is, or was given up.
     """
 
     loop: Loop
@@ -115,6 +101,8 @@ class Runner:
     early_stop: Callable[[Sequence[Trial]], bool] | None = None
     dumps: Callable[[object], bytes] = pickle.dumps
     clock: Clock = field(default_factory=SystemClock)
+    grace: Grace | None = None
+    settled: bool = False
     _at_once: int = 1
     _told: set[str] = field(default_factory=set)
     _unhandled: deque[Event] = field(default_factory=deque)
@@ -124,6 +112,12 @@ class Runner:
     def history(self) -> History:
         """The loop's history, which this runner alone writes."""
         return self.loop.history
+
+    @property
+    def _grace(self) -> Grace:
+        if self.grace is None:
+            self.grace = Grace(self.clock.monotonic)
+        return self.grace
 
     def run(self) -> Stop | None:
         """Run to the end; return why it stopped early, or None.
@@ -138,6 +132,8 @@ class Runner:
             self._run()
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            if interrupted:
+                self._grace.begin()
             self.loop.stop = self.loop.stop or Stop(
                 StopReason.USER if interrupted else StopReason.ERROR, error
             )
@@ -145,6 +141,7 @@ class Runner:
                 self._wind_down()
             except Exception:
                 logger.exception("the run could not be wound down after an error")
+                self.settled = True
             raise
         self._wind_down()
         stop = self.loop.stop
@@ -174,7 +171,9 @@ class Runner:
         Some algorithms suggest one point at a time.
         """
         loop = self.loop
-        plan = loop.plan(self.dispatcher.room(), self.clock.time())
+        room = self.dispatcher.room()
+        with held():
+            plan = loop.plan(room, self.clock.time())
         if not plan:
             return False
         more = False
@@ -232,10 +231,11 @@ class Runner:
     def _handle(self) -> list[Change]:
         noted, now = len(self._unrecorded), self.clock.time()
         while self._unhandled:
-            event = self._unhandled[0]
-            self._pass_on((event,))
-            self._unrecorded += self.loop.handle(event, now)
-            self._unhandled.popleft()
+            with held():
+                event = self._unhandled[0]
+                self._pass_on((event,))
+                self._unrecorded += self.loop.handle(event, now)
+                self._unhandled.popleft()
         return self._unrecorded[noted:]
 
     # ------------------------------------------------------------------ recording
@@ -259,9 +259,11 @@ class Runner:
             if attached:
                 attachments[stored.id] = attached
         self.store.append(self.key, kept, attachments)
-        self._unrecorded = []
+        with held():
+            self._unrecorded = []
+            for trial in seen:
+                self.history.put(trial)
         for trial in seen:
-            self.history.put(trial)
             if trial.failure is not None and trial.failure.type != "StatusFail":
                 self._tell_failure(trial)
         self.observer.changed(seen)
@@ -320,25 +322,34 @@ class Runner:
 
     def _wind_down(self) -> None:
         """Cancel what runs, keep successes that make it in time, record the rest as cancelled."""
-        loop = self.loop
         try:
             self._drain()
         finally:
-            self._record(loop.abandon(self.clock.time()))
+            self.settle()
         self.observer.update(self.history, 0)
+
+    def settle(self) -> None:
+        """Record what is not recorded yet, and what still runs as cancelled; may be repeated."""
+        with held():
+            self._unrecorded += self.loop.abandon(self.clock.time())
+        self._record(())
+        self.settled = True
 
     def _drain(self) -> None:
         running = self.loop.running
         if not running and not self._unhandled:
             return
+        self._grace.begin()
         start = self.clock.monotonic()
+        # Where much of it is spent already, what comes after gets its part.
+        share = self._grace.left(PROMPT_S) / PROMPT_S
         self._handle()
         self._record(())
         if running and self.dispatcher.stop(list(running)):
-            self._collect(start + STOP_GRACE_S)
+            self._collect(start + share * STOP_GRACE_S)
         if running:
             self.dispatcher.cancel(list(running))
-            self._collect(start + CANCEL_GRACE_S)
+            self._collect(start + share * CANCEL_GRACE_S)
             self._take(0.0)  # also if it took long to cancel
             self._record(())
 

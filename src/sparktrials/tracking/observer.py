@@ -28,6 +28,7 @@ from sparktrials.tracking.mlflow import (
 
 if TYPE_CHECKING:
     from sparktrials.study.history import History
+    from sparktrials.study.interrupts import Grace
     from sparktrials.study.trial import Trial
 
 __all__ = ["MlflowObserver", "checked_tracking", "tracked"]
@@ -64,7 +65,13 @@ def checked_tracking(value: object) -> object:
 
 @contextlib.contextmanager
 def tracked(
-    tracking: object, *, automatic: bool, history: History, key: str, durable: bool
+    tracking: object,
+    *,
+    automatic: bool,
+    history: History,
+    key: str,
+    durable: bool,
+    grace: Grace,
 ) -> Iterator[tuple[MlflowObserver, ...]]:
     """Yield the observer that logs a run of a study, if it is to be logged.
 
@@ -76,6 +83,8 @@ def tracked(
         Whether None means that an active run of MLflow's is logged to.
     history, key, durable
         The study: earlier trials of one in a durable store are logged, too, unless they are.
+    grace
+        What the end of an interrupted run may take.
     """
     active = None
     imported = sys.modules.get("mlflow") is not None
@@ -89,7 +98,8 @@ def tracked(
         yield (observer,)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        observer.close("KILLED" if interrupted else "FAILED", interrupted=interrupted)
+        wait_s = grace.left(INTERRUPTED_S) if interrupted else None
+        observer.close("KILLED" if interrupted else "FAILED", interrupted_s=wait_s)
         raise
     else:
         observer.close("FINISHED")
@@ -138,12 +148,16 @@ class MlflowObserver:
     def note(self, text: str) -> None:
         """Do nothing: messages are for people."""
 
-    def close(self, status: str, *, interrupted: bool = False) -> None:
-        """Wait a while for what is not written yet, and say what could not be."""
+    def close(self, status: str, *, interrupted_s: float | None = None) -> None:
+        """Wait a while for what is not written yet, and say what could not be.
+
+        After an interrupt so many seconds: the rest goes on in the background.
+        """
+        interrupted = interrupted_s is not None
         if self._used:
             self._backlog.put(END, (status, self._news()))
         left = self._backlog.close(
-            within_s=INTERRUPTED_S if interrupted else FLUSH_S,
+            within_s=FLUSH_S if interrupted_s is None else interrupted_s,
             stalled_s=STALLED_S,
             later_s=FLUSH_S if interrupted else 0.0,
         )
