@@ -156,7 +156,9 @@ ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("argument", ARGUMENTS, ids=str)
+@pytest.mark.parametrize(
+    "argument", ARGUMENTS, ids=["plain", "named", "infinite", "text", "dict", "tuple"]
+)
 def test_arguments_come_back(argument):
     known = {import_path(thing, "it"): thing for thing in (objective, Model, len)}
     document = encode_argument(argument)
