@@ -15,7 +15,7 @@ import pytest
 
 import sparktrials
 from sparktrials import Trials, broadcast, fmin, hp, rand
-from sparktrials.dispatch import broadcasting, framing
+from sparktrials.dispatch import framing
 from sparktrials.dispatch.broadcasting import collecting, provide
 from sparktrials.errors import BroadcastDestroyed, ObjectiveNotPicklable
 
@@ -249,4 +249,3 @@ def test_a_process_without_the_value_says_so():
     _, content = sent(lambda: data)
     with pytest.raises(LookupError, match="not in this process"):
         _ = pickle.loads(content)().value
-    assert broadcasting._handles() is not None
