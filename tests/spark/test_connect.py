@@ -311,7 +311,9 @@ def test_a_session_that_ends_keeps_the_history_and_another_goes_on(connect_serve
     with pytest.raises(SparkContextStopped, match="was stopped"):
         SparkTrials(spark_session=session)
     other = connect(connect_server.url)
-    trials._spark, trials._found = other, None
+    with pytest.raises(SparkContextStopped, match="was stopped"):
+        trials.spark_session = session
+    trials.spark_session = other
     fmin(lambda x: x, X, algo=rand.suggest, max_evals=len(kept) + 5, trials=trials, verbose=False)
     assert [t.loss for t in trials.history if t.state is TrialState.OK][: len(kept)] == kept
     other.stop()

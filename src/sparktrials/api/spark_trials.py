@@ -130,6 +130,22 @@ class SparkTrials(Trials):
         )
 
     @property
+    def spark_session(self) -> Any:  # noqa: ANN401 - pyspark is an extra
+        """The session that was given, or None; assign a new one where that has ended.
+
+        Raises
+        ------
+        SparkNotAvailable, SparkContextStopped, InvalidArgument, InvalidArgumentType
+            If trials cannot run on the session; the old one is kept.
+        """
+        return self._spark
+
+    @spark_session.setter
+    def spark_session(self, session: Any) -> None:  # noqa: ANN401
+        self._found = find_backend(session, self.resource_profile, in_clear=self.channel is True)
+        self._spark = session
+
+    @property
     def parallelism(self) -> int:
         """Trials at once: what was asked for, or the cluster's slots now."""
         if self.user_specified_parallelism is not None:

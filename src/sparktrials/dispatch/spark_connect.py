@@ -45,8 +45,8 @@ logger = logging.getLogger("sparktrials.spark")
 _CANCEL_WAIT_S = 1.0
 _REMEDY = (
     "what had finished is kept: stop() the session, make a new one with "
-    "SparkSession.builder.remote(...).getOrCreate(), and call fmin again with the same store or "
-    "trials"
+    "SparkSession.builder.remote(...).getOrCreate(), and call fmin again with the same store, or "
+    "with the same trials after trials.spark_session = the new one"
 )
 
 

@@ -25,7 +25,7 @@ __all__ = [
 #: What `SparkContextStopped` says.
 STOPPED = (
     "the SparkContext of this session was stopped; make a new session with "
-    "SparkSession.builder.getOrCreate() and a new SparkTrials"
+    "SparkSession.builder.getOrCreate(), and a new SparkTrials, or trials.spark_session = it"
 )
 
 
