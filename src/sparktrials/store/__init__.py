@@ -96,9 +96,16 @@ def board_of(store: Store) -> Board:
     Raises
     ------
     InvalidArgument
-        If it is in this process's memory.
+        If it is in this process's memory, or worked on in a copy of this machine's.
     """
     board: Callable[[], Board] | None = getattr(store, "board", None)
+    if not getattr(store, "shared", True):
+        msg = (
+            f"SQLite cannot run at {store.url}, so each machine works on a copy of its own, which "
+            "workers cannot share: name a file on a local disk for workers on one machine, or a "
+            "database server"
+        )
+        raise InvalidArgument(msg)
     if board is None:
         msg = (
             f"workers are other processes, and {store.url} is this one's alone: name a store that "

@@ -88,10 +88,12 @@ def _unescaped(text: str) -> str:
 
 def _tried(place: Path) -> str | None:
     """Return what SQLite needs and a new file in the directory does not do."""
-    if not os.access(place, os.W_OK):
+    try:
+        probe = tempfile.TemporaryFile(prefix=".sparktrials.", dir=place)  # noqa: SIM115 - below
+    except OSError:
         return None  # whoever opens the file says that better
     try:
-        with tempfile.TemporaryFile(prefix=".sparktrials.", dir=place) as file:
+        with probe as file:
             if sys.platform != "win32":
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)
             file.write(b"a" * 2 * _BLOCK)

@@ -53,6 +53,9 @@ class SnapshotStore(SQLiteStore):
         As `SQLiteStore` does.
     """
 
+    #: Each machine works on a copy of its own.
+    shared = False
+
     def __init__(self, path: Path, reason: str, *, timeout_s: float = 15.0) -> None:
         self._place = path
         self._kept: object = None  # the state of the local file that the snapshot has

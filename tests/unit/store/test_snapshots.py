@@ -14,8 +14,8 @@ import pytest
 from tests.contract.store_suite import KEY, OK, StoreContract, experiment, trial
 
 from sparktrials import Trials, fmin, hp, rand
-from sparktrials.errors import InvalidArgument, StoreError
-from sparktrials.store import mounts, open_store, snapshots
+from sparktrials.errors import InvalidArgument, StoreError, StoreUnavailable
+from sparktrials.store import board_of, mounts, open_store, snapshots
 from sparktrials.store.snapshots import SnapshotStore
 
 INFO = """\
@@ -53,6 +53,25 @@ def test_kinds(tmp_path, monkeypatch, kind, reason):
     monkeypatch.setattr(mounts, "_kind_of", lambda _: kind)
     found = mounts.why_not_here(tmp_path / "not" / "there")
     assert found is None if reason is None else reason in found
+
+
+def test_a_place_without_room_for_files_is_no_place_for_snapshots(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError
+
+    monkeypatch.setattr(mounts, "_kind_of", lambda _: "fuse")
+    monkeypatch.setattr(mounts.tempfile, "TemporaryFile", refuse)
+    assert mounts.why_not_here(tmp_path) is None
+    with pytest.raises(StoreUnavailable, match="cannot be"):
+        open_store("sqlite:////proc/x/y.db")
+
+
+def test_workers_do_not_share_a_snapshot(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = SnapshotStore(tmp_path / "runs.db", "it is a test")
+    with pytest.raises(InvalidArgument, match="each machine works on a copy of its own"):
+        board_of(store)
+    store.close()
 
 
 def test_databricks(monkeypatch):
