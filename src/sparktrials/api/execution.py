@@ -25,8 +25,9 @@ from sparktrials.store import Spool, SpoolingStore
 from sparktrials.study.interrupts import Grace
 from sparktrials.study.loop import Limits, Loop
 from sparktrials.study.protocols import Task
-from sparktrials.study.runner import Runner
+from sparktrials.study.runner import AT_ONCE, Runner
 from sparktrials.study.trial import TrialState
+from sparktrials.suggest.algorithm import Configured
 from sparktrials.tracking.observer import tracked
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def _run(options: FminOptions, work: Work, trials: Trials, signals: OrderlyHandl
                     early_stop=_after(options, work.save, trials),
                     dumps=_dumps(),
                     grace=grace,
+                    # Ours give the same points in one call or in several.
+                    ask_first=1 if isinstance(work.suggester, Configured) else AT_ONCE,
                 )
                 stop = runner.run()
         finally:

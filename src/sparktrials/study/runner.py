@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sparktrials.study.history import History
     from sparktrials.study.trial import Outcome, Trial
 
-__all__ = ["Observer", "Runner"]
+__all__ = ["AT_ONCE", "Observer", "Runner"]
 
 logger = logging.getLogger("sparktrials")
 #: What running trials log.
@@ -45,9 +45,10 @@ CANCEL_GRACE_S = 1.3
 _LOOK_UP_S = 1.0
 #: Most points that an adaptive algorithm is asked for at once: what it is asked for next may know
 #: more, and thousands of free slots do not wait for the last point. One that is not knows all it
-#: ever will. The first time it is one, then twice as many each time: slots that get their trials
-#: together have them end together, and each then waits for all the others' next points.
-_AT_ONCE = 64
+#: ever will. Algorithms that allow it are asked for one at first, then for twice as many each time:
+#: slots that get their trials together have them end together, and each then waits for the next
+#: points of all others.
+AT_ONCE = 64
 
 
 class Observer(Protocol):
@@ -79,6 +80,8 @@ class Runner:
         Shows.
     early_stop
         Called with the trials that ended, after they were recorded; True stops the run.
+    ask_first
+        How many points an adaptive algorithm is asked for at first.
     dumps
         Pickles a result's values that are no plain data, for durable stores.
     clock
@@ -101,9 +104,10 @@ class Runner:
     early_stop: Callable[[Sequence[Trial]], bool] | None = None
     dumps: Callable[[object], bytes] = pickle.dumps
     clock: Clock = field(default_factory=SystemClock)
+    ask_first: int = AT_ONCE
     grace: Grace | None = None
     settled: bool = False
-    _at_once: int = 1
+    _at_once: int = 0
     _told: set[str] = field(default_factory=set)
     _unhandled: deque[Event] = field(default_factory=deque)
     _unrecorded: list[Change] = field(default_factory=list)
@@ -181,11 +185,12 @@ class Runner:
         if plan.given:
             changes += loop.admit(plan.given, self.clock.time(), given=True)
         if plan.ask:
-            n = min(plan.ask, self._at_once) if self.suggester.adaptive else plan.ask
+            n = min(plan.ask, self._at_once or self.ask_first)
+            n = n if self.suggester.adaptive else plan.ask
             points = self._suggest(n)
             loop.exhausted = not points
             more = 0 < len(points) < plan.ask
-            self._at_once = min(2 * self._at_once, _AT_ONCE) if more else 1
+            self._at_once = min(2 * n, AT_ONCE) if more else 0
             changes += loop.admit(points, self.clock.time())
         self._record(changes)
         again = {t.id for t in plan.again}
