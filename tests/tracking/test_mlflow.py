@@ -14,6 +14,7 @@ from sparktrials import Trials, current_trial, fmin, hp, rand
 from sparktrials.errors import InvalidArgument
 from sparktrials.space import compile_space
 from sparktrials.study.history import History
+from sparktrials.study.interrupts import Grace
 from sparktrials.study.trial import Trial, TrialState
 from sparktrials.tracking import backlog, observer
 from sparktrials.tracking.mlflow import Writer, is_refusal
@@ -131,7 +132,9 @@ def test_where_it_is_automatic_it_wants_an_active_run(store, tracking, active, e
 def test_without_mlflow_imported_nothing_is_looked_for(monkeypatch):
     for name in [n for n in sys.modules if n.partition(".")[0] == "mlflow"]:
         monkeypatch.delitem(sys.modules, name)
-    with tracked(None, automatic=True, history=None, key="k", durable=False) as observers:
+    with tracked(
+        None, automatic=True, history=None, key="k", durable=False, grace=Grace()
+    ) as observers:
         assert observers == ()
     assert "mlflow" not in sys.modules
 
@@ -218,7 +221,9 @@ def test_reports_of_a_running_trial_are_a_metric_with_steps(store):
 def test_cancelled_and_retried_trials(store):
     client = store.MlflowClient()
     history = History(compile_space({"x": hp.uniform("x", 0, 1)}))
-    with tracked("mlflow", automatic=False, history=history, key="k", durable=False) as (own,):
+    with tracked(
+        "mlflow", automatic=False, history=history, key="k", durable=False, grace=Grace()
+    ) as (own,):
         for trial in (
             Trial(id=0, state=TrialState.RUNNING, point={"x": 0.5}, attempt=1, started=1.0),
             Trial(id=0, state=TrialState.RUNNING, point={"x": 0.5}, attempt=2, started=2.0),
