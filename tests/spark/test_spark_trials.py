@@ -631,5 +631,6 @@ def test_trials_of_sklearn_size_constants_are_shipped_once(spark_local):
         return float(data[0]) + x
 
     start = time.monotonic()
-    run(objective, SparkTrials(), max_evals=200)
+    with pytest.warns(UserWarning, match=r"16 MB of it in variable 'data' of objective"):
+        run(objective, SparkTrials(), max_evals=200)
     assert time.monotonic() - start < PATIENCE
