@@ -111,9 +111,9 @@ def test_short_trials_share_queries(trials_on, monkeypatch):
     sizes = []
     query = ConnectBackend.run
 
-    def counted(self, shipment, pack, description):
+    def counted(self, shipment, pack, *more):
         sizes.append(len(pack.trials))
-        return query(self, shipment, pack, description)
+        return query(self, shipment, pack, *more)
 
     monkeypatch.setattr(ConnectBackend, "run", counted)
     trials = trials_on()
@@ -269,7 +269,8 @@ def test_what_cannot_be_sent_is_said_before_anything_runs(trials_on, connect_ses
 def test_a_large_constant_is_sent_once(trials_on, connect_session):
     data = os.urandom(20_000_000)
     trials = trials_on()
-    run(lambda x: x + 0 * len(data), trials)
+    with pytest.warns(UserWarning, match="20 MB of it in variable .data"):
+        run(lambda x: x + 0 * len(data), trials)
     assert len(trials.history) == 7
     assert all(t.loss == t.point["x"] for t in trials.history)
 
