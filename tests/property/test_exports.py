@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
+import pytest
 from hypothesis import given, settings, strategies as st
 from tests.contract.store_suite import experiment
 from tests.property.test_records import QUICK, trials as any_trial
@@ -49,6 +49,7 @@ def test_there_and_back(found, key):
 @FEW
 @given(st.lists(any_trial, max_size=4))
 def test_any_trial_has_a_place_in_a_table(found):
+    pa = pytest.importorskip("pyarrow")
     columns = columns_of(found, ["x"], values_by_options({"x": ["a", None, 1.5]}))
     assert {len(column.cells) for column in columns} == {len(found)}
     assert len(pandas_frame(columns)) == len(found)

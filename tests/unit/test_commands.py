@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from tests.contract.store_suite import OK, RUNNING, experiment, trial
 from typer.testing import CliRunner
@@ -133,6 +132,7 @@ def test_there_and_back(url, tmp_path):
 
 
 def test_tables(url, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
     text = told("export", url, "--format", "csv", "--exp-key", "one")
     rows = list(csv.DictReader(text.splitlines()))
     assert [r["params_c"] for r in rows] == ["a", "b", "3", "a", "b", "3"]

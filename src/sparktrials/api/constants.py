@@ -25,7 +25,9 @@ def described(space: Space) -> list[dict[str, str]]:
     rows = space.describe()
     for row in rows:
         options = [o if _short(o) else i for i, o in enumerate(space.options(row["label"]))]
-        if options != [*range(len(options))] and len(text := dumps(options)) <= _MOST:
+        # Options may be arrays, which have no one answer to ==.
+        indices = all(type(o) is int and o == i for i, o in enumerate(options))
+        if not indices and len(text := dumps(options)) <= _MOST:
             row["options"] = text
     return rows
 

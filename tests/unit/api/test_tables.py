@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 
 from sparktrials import STATUS_OK, Trials, fmin, hp, rand
+from sparktrials.api.constants import described
 from sparktrials.api.table import Column, columns_of, values_by_options
 from sparktrials.errors import InvalidArgumentType
+from sparktrials.space import compile_space
 from sparktrials.study.trial import Failure, FailureKind, Trial, TrialState
+from sparktrials.study.values import loads
 
 SPACE = {
     "kind": hp.choice("kind", ["linear", {"depth": hp.randint("depth", 5)}]),
@@ -93,6 +96,7 @@ def test_pandas():
 
 
 def test_arrow_has_the_same():
+    pytest.importorskip("pyarrow")
     trials = run()
     table, frame = trials.to_arrow(), trials.to_pandas()
     assert table.column_names == list(frame.columns)
@@ -139,6 +143,7 @@ def test_options_that_are_not_kept(tmp_path, options):
 
 
 def test_no_trials():
+    pytest.importorskip("pyarrow")
     frame = Trials().to_pandas()
     assert list(frame.columns) == ["id", "state", "loss", *LAST]
     assert len(frame) == 0
@@ -227,3 +232,11 @@ def test_a_package_that_is_missing(monkeypatch):
     with pytest.raises(ValueError, match="pandas"):
         Trials().to_pandas()
     assert pd
+
+
+def test_options_that_are_arrays_or_their_own_indices_are_no_trouble():
+    options = [np.zeros(3), np.ones((2, 1)), 7]
+    (row,) = described(compile_space(hp.choice("a", options)))
+    assert [np.shape(o) for o in loads(row["options"])] == [(3,), (2, 1), ()]
+    (row,) = described(compile_space(hp.choice("a", [0, 1, 2])))
+    assert "options" not in row
