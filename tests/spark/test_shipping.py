@@ -28,7 +28,7 @@ def run(fn, **keywords):
 def test_the_same_code_makes_the_same_zip():
     assert package_zip() == package_zip()
     assert len(digest_of(package_zip())) == 32
-    assert len(package_zip()) < 500_000
+    assert len(package_zip()) < 1_000_000  # it goes to every executor
 
 
 def test_the_zip_is_this_package_and_no_more():
