@@ -28,7 +28,7 @@ from sparktrials.errors import (
 )
 from sparktrials.space import compile_space
 from sparktrials.store import is_url
-from sparktrials.study.loop import Change, trial_seed
+from sparktrials.study.loop import Change, begun
 from sparktrials.study.protocols import Experiment, SuggestContext
 from sparktrials.study.trial import Trial, TrialState
 
@@ -178,16 +178,7 @@ class Study:
         points = self._suggester.suggest(self._space, history, n, context)[:n]
         now, host = time.time(), socket.gethostname()
         return [
-            Trial(
-                id=number,
-                state=TrialState.RUNNING,
-                point=point,
-                attempt=1,
-                created=now,
-                started=now,
-                seed=trial_seed(seed, number),
-                host=host,
-            )
+            begun(number, point, seed, now, host=host)
             for number, point in zip(history.reserve(len(points)), points, strict=True)
         ]
 

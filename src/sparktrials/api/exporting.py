@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from sparktrials.store.contents import pieces
 from sparktrials.store.records import encode_experiment, encode_trial
 from sparktrials.study.values import encode_json
 
@@ -25,7 +26,6 @@ __all__ = ["FORMAT", "write_csv", "write_records"]
 
 #: Version of the files of records.
 FORMAT = 1
-_PIECE = 1 << 20
 #: What spreadsheets take for a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -52,8 +52,7 @@ def write_records(store: Store, experiments: Iterable[Experiment], file: IO[str]
                 content = store.attachment(key, trial.id, name)
                 digest = hashlib.sha256(content).hexdigest()
                 file.write(_line(attachment=name, size=len(content), sha256=digest))
-                for start in range(0, len(content), _PIECE):
-                    piece = content[start : start + _PIECE]
+                for piece in pieces(content):
                     file.write(_line(piece=base64.b64encode(piece).decode()))
                 n_attachments += 1
         file.write(_line(end=key, trials=len(trials), attachments=n_attachments))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 from dataclasses import dataclass
 from numbers import Integral
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sparktrials.api.options import checked_retries, positive_seconds
 from sparktrials.dispatch.inline import InlineDispatcher
+from sparktrials.dispatch.task_environment import allowed_cpus
 from sparktrials.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ class LocalJobs:
 
 def cpus() -> int:
     """Return how many cpus this process may use: by its affinity, and in its container."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(there or 1, _quota(Path("/sys/fs/cgroup"))))
+    return max(1, min(allowed_cpus(), _quota(Path("/sys/fs/cgroup"))))
 
 
 def _quota(group: Path) -> int:

@@ -8,7 +8,8 @@ import pickle
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from sparktrials.errors import InvalidArgument, InvalidArgumentType, StoreError,
 if TYPE_CHECKING:
     from sparktrials.api.trials import Trials
 
-__all__ = ["SaveFile", "load_trials"]
+__all__ = ["SaveFile", "load_trials", "replacing"]
 
 #: Of the time that a run takes, the part that saving may take: 1 / (1 + this).
 _PAUSE = 20
@@ -78,6 +79,33 @@ def load_trials(path: str | os.PathLike[str]) -> Trials:
         msg = f"{os.fspath(path)} holds {type(found).__name__}, not Trials"
         raise StoreError(msg)
     return found
+
+
+@contextmanager
+def replacing(path: Path, what: str) -> Iterator[Path]:
+    """Name a file that becomes `path` when the block has ended well: never half of one.
+
+    Raises
+    ------
+    StoreUnavailable
+        If `what`, as it is called in messages, cannot be written.
+    """
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, StoreUnavailable):
+            raise
+        msg = f"{what} cannot be written: {error}"
+        raise StoreUnavailable(msg) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 class SaveFile:
@@ -177,19 +205,9 @@ class SaveFile:
                 f"{error}); return plain values from the objective"
             )
             raise StoreError(msg) from error
-        temporary = None
-        try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-            Path(temporary).chmod(self._mode())
-            with os.fdopen(handle, "wb") as file:
+        with replacing(self.path, f"trials_save_file {self.name!r}") as temporary:
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(self.path)
-        except OSError as error:
-            msg = f"trials_save_file {self.name!r} cannot be written: {error}"
-            raise StoreUnavailable(msg) from error
-        finally:
-            if temporary is not None:
-                with suppress(OSError):
-                    Path(temporary).unlink()
+            temporary.chmod(self._mode())  # which may be one that nobody writes to

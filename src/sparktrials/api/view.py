@@ -30,6 +30,12 @@ def is_hidden(trial: Trial) -> bool:
     return job_state_of(trial) in (JOB_STATE_ERROR, JOB_STATE_CANCEL)
 
 
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """Return the trial with the lowest loss, of several the first; None if none has a loss."""
+    ok = [t for t in trials if t.state is TrialState.OK and t.loss is not None]
+    return min(ok, key=lambda t: (t.loss, t.id), default=None)
+
+
 def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
     """Return the error that says that no trial has a loss, and why."""
     ended = [t for t in trials if t.state.terminal and t.state is not TrialState.CANCELLED]
@@ -187,10 +193,11 @@ class TrialsView:
     # ------------------------------------------------------------------ the best
 
     def _best(self) -> Trial:
-        ok = [t for t in self._rows() if t.state is TrialState.OK and t.loss is not None]
-        if not ok:
-            raise all_failed(self._rows())
-        return min(ok, key=lambda t: (t.loss, t.id))
+        rows = self._rows()
+        best = best_of(rows)
+        if best is None:
+            raise all_failed(rows)
+        return best
 
     @property
     def best_trial(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparktrials.api.view import all_failed
+from sparktrials.api.view import all_failed, best_of
 from sparktrials.commands.terminal import (
     AsJson,
     ExpKey,
@@ -21,11 +21,8 @@ from sparktrials.commands.terminal import (
     when,
 )
 from sparktrials.errors import InvalidArgument
-from sparktrials.study.trial import TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sparktrials.store.durable import DurableStore
     from sparktrials.study.protocols import Experiment
     from sparktrials.study.trial import Trial
@@ -60,7 +57,7 @@ def ls(url: StoreUrl, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
 
 def _summary(store: DurableStore, experiment: Experiment) -> dict[str, Any]:
     trials, _ = store.read(experiment.key)
-    found = _best(trials)
+    found = best_of(trials)
     driver = store.driver(experiment.key)
     times = [t for trial in trials for t in (trial.created, trial.started, trial.finished) if t]
     return {
@@ -71,11 +68,6 @@ def _summary(store: DurableStore, experiment: Experiment) -> dict[str, Any]:
         "last": max(times, default=None),
         "driver": driver[0] if driver is not None and driver[1] else None,
     }
-
-
-def _best(trials: Sequence[Trial]) -> Trial | None:
-    ok = [t for t in trials if t.state is TrialState.OK and t.loss is not None]
-    return min(ok, key=lambda t: (t.loss, t.id), default=None)
 
 
 def show(
@@ -162,7 +154,7 @@ def _show_trial(trial: Trial, experiment: Experiment, *, as_json: bool) -> None:
     if trial.reports:
         typer.echo("")
         print_table(("step", "reported"), trial.reports)
-    for text in (trial.log, "" if trial.failure is None else _failure(trial)):
+    for text in (trial.log, _failure(trial)):
         if text:
             typer.echo("")
             typer.echo("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text))
@@ -181,7 +173,7 @@ def best(
     with complaining("best"), opened(url) as store:
         experiment = experiment_of(store, exp_key)
         trials, _ = store.read(experiment.key)
-        found = _best(trials)
+        found = best_of(trials)
         if found is None:
             raise all_failed(trials)
     _show_trial(found, experiment, as_json=as_json)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -17,6 +16,7 @@ from sparktrials.api.constants import options_of
 from sparktrials.api.exporting import write_csv, write_records
 from sparktrials.api.frames import write_parquet
 from sparktrials.api.importing import import_trials
+from sparktrials.api.saving import replacing
 from sparktrials.api.table import columns_of, values_by_options
 from sparktrials.commands.terminal import (
     ExpKey,
@@ -26,7 +26,7 @@ from sparktrials.commands.terminal import (
     experiment_of,
     opened,
 )
-from sparktrials.errors import InvalidArgument, StoreUnavailable
+from sparktrials.errors import InvalidArgument
 from sparktrials.store.url import masked
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def export(
                 with _writing(output) as file:
                     write_csv(columns, file)
             elif output is not None:
-                with _replacing(output) as path:
+                with replacing(output, str(output)) as path:
                     write_parquet(columns, str(path))
     if output is not None:
         typer.echo(f"{n} trials are in {output}")
@@ -103,30 +103,13 @@ def _writing(output: Path | None) -> Iterator[IO[str]]:
     if output is None:
         yield sys.stdout
         return
-    with _replacing(output) as path, path.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(output, str(output)) as path,
+        path.open("w", encoding="utf-8", newline="") as file,
+    ):
         yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _replacing(output: Path) -> Iterator[Path]:
-    """Name a file that becomes `output` when the block has ended well: never half of one."""
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.replace(output)
-    except OSError as error:
-        if isinstance(error, StoreUnavailable):
-            raise
-        msg = f"{output} cannot be written: {error}"
-        raise StoreUnavailable(msg) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def import_(

@@ -52,6 +52,7 @@ __all__ = [
     "decode_said",
     "driver_wake",
     "encode_said",
+    "job_of",
     "jobs_of",
     "outcome_of",
     "pack_outcome",
@@ -214,6 +215,16 @@ def decode_job(note: Note) -> Job:
         msg = f"the note {note.name} says that it is another job"
         raise ValueError(msg)
     return job
+
+
+def job_of(note: Note | None) -> Job | None:
+    """Return the job of a note; None if it is none."""
+    if note is None:
+        return None
+    try:
+        return decode_job(note)
+    except ValueError:
+        return None
 
 
 # --------------------------------------------------------------------------- contents

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["Pacer", "divide"]
+__all__ = ["Pacer", "divide", "smoothed"]
 
 #: A trial longer than this many dispatch latencies goes out alone, when a slot is free.
 LONG_TRIAL = 40.0
@@ -20,6 +20,8 @@ MAX_PACK = 512
 #: result of those sent with it.
 KNOWN_PER_PENDING = 2
 _WINDOW = 64
+#: Weight of the newest value in a running mean.
+_NEWEST = 0.2
 
 
 @dataclass(slots=True)
@@ -103,6 +105,13 @@ class Pacer:
             size = min(size, MAX_PACK_ADAPTIVE, known)
         # What is known of the duration grows with the packs: no jump on one short trial.
         return max(1, min(size, 4 * self._finished))
+
+
+def smoothed(mean: float | None, newest: float | None) -> float | None:
+    """Return a running mean with one more value, or as it was if that is not known."""
+    if newest is None:
+        return mean
+    return newest if mean is None else mean + _NEWEST * (newest - mean)
 
 
 def divide(n: int, parts: int, most: int) -> list[int]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.child import Child
 from sparktrials.dispatch.child_study import ChildStudy
+from sparktrials.dispatch.pacing import smoothed
 from sparktrials.study.protocols import (
     Cancelled,
     Crashed,
@@ -47,8 +48,6 @@ _FAILED_STARTS = 3
 _WAITING_S = 0.05
 _WAITING = 64
 _SHORT_S = 0.01
-#: Weight of the newest trial in what is known of their duration.
-_NEWEST = 0.2
 
 
 class ProcessDispatcher:
@@ -105,15 +104,10 @@ class ProcessDispatcher:
             if isinstance(event, Finished):
                 outcome = event.outcome
                 self._in_flight.discard((outcome.trial_id, outcome.attempt))
-                self._observe(outcome.duration_s)
+                self._trial_s = smoothed(self._trial_s, outcome.duration_s)
             elif isinstance(event, (Lost, Cancelled)):
                 self._in_flight.discard((event.trial_id, event.attempt))
         return found
-
-    def _observe(self, seconds: float | None) -> None:
-        if seconds is not None:
-            known = seconds if self._trial_s is None else self._trial_s
-            self._trial_s = known + _NEWEST * (seconds - known)
 
     def stop(self, ids: Sequence[int]) -> bool:
         """Tell trials that they should end by themselves; whether any has ever asked."""

@@ -183,13 +183,13 @@ def _limit_loaded(threads: int | None, theirs: frozenset[str] = frozenset()) -> 
         if not has:  # it does not say
             continue
         own = limits.own.setdefault(library.filepath, has if before is None else None)
-        most = _cpus() if own is None else own
+        most = allowed_cpus() if own is None else own
         wanted = most if threads is None else min(most, threads)
         if has != wanted:
             library.set_num_threads(wanted)
 
 
-def _cpus() -> int:
+def allowed_cpus() -> int:
     """Return how many cpus this process may use: what a library takes by itself."""
     try:
         return len(os.sched_getaffinity(0))

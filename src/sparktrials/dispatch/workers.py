@@ -23,14 +23,15 @@ from sparktrials.dispatch.jobs import (
     Job,
     code_of,
     data_of,
-    decode_job,
     decode_said,
     driver_wake,
+    job_of,
     jobs_of,
     outcome_of,
     pinned_content,
     sheet_of,
 )
+from sparktrials.dispatch.pacing import smoothed
 from sparktrials.dispatch.publishing import Publisher
 from sparktrials.errors import StoreError
 from sparktrials.study.protocols import Cancelled, Event, Finished, Lost
@@ -126,7 +127,7 @@ class WorkersDispatcher:
     def _tidy(self) -> None:
         """Remove from the board what nobody waits for; keep what workers have done meanwhile."""
         for note in self._board.find(jobs_of(self._key)):
-            job = _job(note)
+            job = job_of(note)
             kept = job is not None and note.tag != NEW and not self._recorded(job.trial)
             if job is not None and kept:
                 self._found[job.trial] = note
@@ -195,13 +196,11 @@ class WorkersDispatcher:
             if sheets and (n % _AT_ONCE == 0 or n == len(trials)):
                 self._board.pin(sheets, WORKERS_WAKE)
                 sheets = []
-        if sheets:
-            self._board.pin(sheets, WORKERS_WAKE)
 
     def _continues(self, trial: Trial) -> bool:
         """Whether a job of an earlier driver is this very trial; it is removed if it is not."""
         note = self._found.pop(trial.id, None)
-        job = None if note is None else _job(note)
+        job = job_of(note)
         if note is None or job is None or self._publisher is None:
             return False
         content = pinned_content(self._board, job.specification)
@@ -241,7 +240,7 @@ class WorkersDispatcher:
     def _drop(self, note: Note) -> bool:
         """Remove a job and what belongs to it, unless it has changed; whether it is gone."""
         gone = self._board.remove(note, WORKERS_WAKE)
-        job = _job(note)
+        job = job_of(note)
         if gone and job is not None:
             self._board.erase(job.data)
         return gone
@@ -251,7 +250,7 @@ class WorkersDispatcher:
         missing = dict(self._flights)
         taken: list[tuple[Note, Job, _Flight]] = []
         for note in self._board.find(jobs_of(self._key)):
-            job = _job(note)
+            job = job_of(note)
             flight = None if job is None else missing.pop(job.trial, None)
             if job is None or flight is None:
                 continue
@@ -288,9 +287,7 @@ class WorkersDispatcher:
             return
         del self._flights[job.trial]
         self._told.append(note)
-        if outcome.duration_s is not None:
-            before = outcome.duration_s if self._mean_s is None else self._mean_s
-            self._mean_s = 0.8 * before + 0.2 * outcome.duration_s
+        self._mean_s = smoothed(self._mean_s, outcome.duration_s)
         self._events.append(Finished(replace(outcome, attempt=flight.attempt)))
 
     def _lost(self, job: Job, flight: _Flight, reason: str, *, timed_out: bool = False) -> None:
@@ -321,7 +318,7 @@ class WorkersDispatcher:
         for trial in ids:
             if trial in self._flights:
                 note = self._board.get(_name(self._key, trial))
-                job = None if note is None else _job(note)
+                job = job_of(note)
                 if note is not None and job is not None and note.tag == TAKEN:
                     self._board.swap(note, sheet_of(replace(job, stop=True), TAKEN))
                     told = True
@@ -354,7 +351,7 @@ class WorkersDispatcher:
     def _sweep(self) -> None:
         """Remove from the board what is recorded."""
         for note in self._board.find(jobs_of(self._key)):
-            job = _job(note)
+            job = job_of(note)
             if job is None or self._recorded(job.trial):
                 self._drop(note)
         if not self._board.find(jobs_of(self._key)):
@@ -369,13 +366,6 @@ class WorkersDispatcher:
 
 def _name(key: str, trial: int) -> str:
     return Job.named(key, trial).name
-
-
-def _job(note: Note) -> Job | None:
-    try:
-        return decode_job(note)
-    except ValueError:
-        return None
 
 
 def _opaque(outcome: Outcome) -> Outcome:

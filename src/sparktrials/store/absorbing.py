@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -16,13 +15,13 @@ from sparktrials.errors import (
     StoreUnavailable,
     StoreVersionError,
 )
-from sparktrials.store.records import encode_trial
 from sparktrials.store.spool import (
     content_of,
     files,
     header_of,
     lock,
     record_of,
+    record_with,
     same_header,
     sync_directory,
     write_line,
@@ -87,7 +86,8 @@ def _absorb_file(store: Store, key: str, path: Path) -> int:
                 continue
             n_states += len(trials)
             for trial, reason in _refused(store, key, trials, attachments):
-                refused.append(_as_record(trial, attachments.get(trial.id, {}), reason))
+                own = record_with([trial], {trial.id: attachments.get(trial.id, {})})
+                refused.append({**own, "reason": f"{type(reason).__name__}: {reason}"})
         if refused:
             n_states -= len(refused)
             _set_aside(path, header or expected, refused, store.url)
@@ -126,17 +126,6 @@ def _refused(
         for trial in trials:
             own = {trial.id: attachments[trial.id]} if trial.id in attachments else {}
             yield from _refused(store, key, [trial], own)
-
-
-def _as_record(trial: Trial, attachments: Mapping[str, bytes], reason: Exception) -> dict[str, Any]:
-    return {
-        "trials": [encode_trial(trial)],
-        "attachments": [
-            [trial.id, name, base64.b64encode(content).decode()]
-            for name, content in attachments.items()
-        ],
-        "reason": f"{type(reason).__name__}: {reason}",
-    }
 
 
 def _set_aside(

@@ -67,8 +67,10 @@ def _experiment(store: DurableStore, key: str) -> Iterator[Finding]:
     trials: list[Trial] = []
     broken: list[str] = []
     numbers: list[object] = []
+    size = 0
     for change in store.records(key):
         numbers.append(change.trial)
+        size += len(change.document) if isinstance(change.document, (str, bytes)) else 0
         try:
             trials.append(trial_from(change.trial, change.crc, change.document, key, "restore it"))
         except StoreVersionError as error:
@@ -108,7 +110,6 @@ def _experiment(store: DurableStore, key: str) -> Iterator[Finding]:
                 key,
             )
     states = Counter(t.state.value for t in trials)
-    size = sum(len(c.document) for c in store.records(key) if isinstance(c.document, (str, bytes)))
     texts = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
     mean = f", {size / len(trials):,.0f} bytes a trial" if trials else ""
     yield Finding(f"{texts}{mean}", exp_key=key)

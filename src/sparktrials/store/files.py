@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +42,10 @@ def open_file(path: Path, *, make: bool, timeout_s: float) -> sqlite3.Connection
     sqlite3.Error
         If SQLite has another complaint.
     """
-    try:
-        if make and not path.exists():
-            create(path)
-        _look(path)
-        connection = connect(path, timeout_s=timeout_s)
-        try:
-            connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere calls nothing
-            connection.execute("PRAGMA cell_size_check = ON")  # damage is found where it is
-            _migrate(connection, path)
-            connection.execute("BEGIN")
-            _check(connection, path)
-            connection.execute("COMMIT")
-            _configure(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except OSError as error:
-        msg = f"{path} cannot be opened as a store: {error.strerror or error}"
-        raise StoreUnavailable(msg) from error
+    with _opening(path, make=make, mode="rw", timeout_s=timeout_s) as connection:
+        _migrate(connection, path)
+        _check_whole(connection, path)
+        _configure(connection, path)
     return connection
 
 
@@ -87,23 +74,40 @@ def open_to_read(path: Path, *, still: bool, timeout_s: float) -> sqlite3.Connec
     StoreCorrupt, StoreVersionError, StoreUnavailable, sqlite3.Error
         As `open_file` does.
     """
+    mode = "ro&immutable=1" if still else "ro"
+    with _opening(path, make=False, mode=mode, timeout_s=timeout_s) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        _check_whole(connection, path)
+    return connection
+
+
+@contextmanager
+def _opening(
+    path: Path, *, make: bool, mode: str, timeout_s: float
+) -> Iterator[sqlite3.Connection]:
+    """Connect to a file that is trusted in nothing; it is closed again if the block fails."""
     try:
+        if make and not path.exists():
+            create(path)
         _look(path)
-        mode = "ro&immutable=1" if still else "ro"
         connection = connect(path, timeout_s=timeout_s, mode=mode)
         try:
-            for setting in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
-                connection.execute(f"PRAGMA {setting}")
-            connection.execute("BEGIN")
-            _check(connection, path)
-            connection.execute("COMMIT")
+            connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere calls nothing
+            connection.execute("PRAGMA cell_size_check = ON")  # damage is found where it is
+            yield connection
         except BaseException:
             connection.close()
             raise
     except OSError as error:
         msg = f"{path} cannot be opened as a store: {error.strerror or error}"
         raise StoreUnavailable(msg) from error
-    return connection
+
+
+def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Check a file as it is at one moment."""
+    connection.execute("BEGIN")
+    _check(connection, path)
+    connection.execute("COMMIT")
 
 
 def _look(path: Path) -> None:

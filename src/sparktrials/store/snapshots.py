@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sparktrials.errors import StoreError, StoreUnavailable
+from sparktrials.store.contents import measured
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.sqlite import SQLiteStore
 
@@ -225,14 +226,11 @@ def _publish(copy: Path, place: Path) -> None:
 
 def _digest(path: Path) -> str | None:
     """Return the checksum of a file, None if there is none."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            return measured(file)[0].hex()
     except FileNotFoundError:
         return None
-    return digest.hexdigest()
 
 
 def _state_of(local: Path) -> object:

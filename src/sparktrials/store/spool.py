@@ -37,6 +37,7 @@ __all__ = [
     "header_of",
     "lock",
     "record_of",
+    "record_with",
     "same_header",
     "spool_directories",
     "sync_directory",
@@ -91,14 +92,7 @@ class Spool:
         InvalidTrial
             If a trial holds something that JSON cannot carry.
         """
-        record = {
-            "trials": [encode_trial(trial) for trial in trials],
-            "attachments": [
-                [number, name, base64.b64encode(content).decode()]
-                for number, contents in (attachments or {}).items()
-                for name, content in contents.items()
-            ],
-        }
+        record = record_with(trials, attachments or {})
         if self._descriptor is None:
             self._open()
         assert self._descriptor is not None  # noqa: S101 - for the type checker
@@ -185,6 +179,26 @@ def record_of(line: bytes) -> dict[str, Any] | None:
         if type(record) is dict:
             return record
     return None
+
+
+def record_with(
+    trials: Sequence[Trial], attachments: Mapping[int, Mapping[str, bytes]]
+) -> dict[str, Any]:
+    """Return a line with trials and attachments, which `content_of` reads.
+
+    Raises
+    ------
+    InvalidTrial
+        If a trial holds something that JSON cannot carry.
+    """
+    return {
+        "trials": [encode_trial(trial) for trial in trials],
+        "attachments": [
+            [number, name, base64.b64encode(content).decode()]
+            for number, contents in attachments.items()
+            for name, content in contents.items()
+        ],
+    }
 
 
 def content_of(

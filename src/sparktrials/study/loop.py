@@ -119,6 +119,29 @@ def trial_seed(study_seed: int, trial_id: int) -> int:
     return int(np.random.SeedSequence(study_seed, spawn_key=(trial_id, 1)).generate_state(1)[0])
 
 
+def begun(
+    number: int,
+    point: Point,
+    seed: int,
+    now: float,
+    *,
+    given: bool = False,
+    host: str | None = None,
+) -> Trial:
+    """Return a trial of a study with that seed, which is run for the first time."""
+    return Trial(
+        id=number,
+        state=TrialState.RUNNING,
+        point=point,
+        attempt=1,
+        created=now,
+        started=now,
+        seed=trial_seed(seed, number),
+        given=given,
+        host=host,
+    )
+
+
 @dataclass(slots=True, eq=False)
 class Loop:
     """The state of a running study.
@@ -212,16 +235,7 @@ class Loop:
         """Make running trials of points; `now` is wall-clock time."""
         changes = []
         for trial_id, point in zip(self.history.reserve(len(points)), points, strict=True):
-            trial = Trial(
-                id=trial_id,
-                state=TrialState.RUNNING,
-                point=point,
-                attempt=1,
-                created=now,
-                started=now,
-                seed=trial_seed(self.seed, trial_id),
-                given=given,
-            )
+            trial = begun(trial_id, point, self.seed, now, given=given)
             self.running[trial.id] = trial
             changes.append(Change(trial))
         return changes

@@ -16,9 +16,9 @@ from sparktrials.dispatch.jobs import (
     TAKEN,
     WORKERS_WAKE,
     Job,
-    decode_job,
     driver_wake,
     encode_said,
+    job_of,
     pack_outcome,
     pieces_of,
     sheet_of,
@@ -88,17 +88,11 @@ class Assignment:
     def _refresh(self) -> bool:
         """Read the job anew; whether it is still this worker's."""
         note = self._board.get(self.job.name)
-        job = None
-        if note is not None:
-            try:
-                job = decode_job(note)
-            except ValueError:
-                job = None
-        mine = note is not None and job is not None and note.tag == TAKEN
-        if not mine or job is None or (job.token, job.owner) != (self.job.token, self.job.owner):
+        job = job_of(note)
+        mine = (self.job.token, self.job.owner)
+        if not note or not job or note.tag != TAKEN or (job.token, job.owner) != mine:
             self.wanted = False
             return False
-        assert note is not None  # noqa: S101 - for the type checker
         self._note, self.stop = note, job.stop
         return True
 

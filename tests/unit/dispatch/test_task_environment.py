@@ -147,7 +147,7 @@ def test_libraries_that_are_loaded_already_are_limited(monkeypatch):
 
 def test_a_later_task_gets_the_threads_of_its_own_cpus(monkeypatch):
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(module, "_cpus", lambda: 16)
+    monkeypatch.setattr(module, "allowed_cpus", lambda: 16)
     loaded, asked = [Library("openblas", 8), Library("openmp", 3)], []
 
     class Controller:
