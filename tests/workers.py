@@ -45,18 +45,6 @@ def program(arguments, *, cwd, log=None, **environment):
                 process.kill()  # its child ends with it
 
 
-def children_of(pid):
-    """Return the processes that a process has started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[1]) == pid and fields[0] != "Z":
-                    found.append(int(entry.name))
-    return found
-
-
 def kill(pid):
     """Kill a process as the kernel does that is out of memory."""
     with contextlib.suppress(ProcessLookupError):

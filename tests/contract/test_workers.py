@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests import servers
-from tests.workers import children_of, kill, program, worker
+from tests.processes import children_of
+from tests.workers import kill, program, worker
 
 from sparktrials import Trials
 from sparktrials.dispatch.jobs import JOBS, WORKERS
@@ -169,6 +170,13 @@ class Field:
             return board_of(store).find(prefix)
 
 
+def fresh(kind, request, tmp_path):
+    """Return the URL of a store that is not there yet: a file, or what a server has for it."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path}/runs.db"
+    return request.getfixturevalue(kind).fresh()
+
+
 @pytest.fixture
 def on_sqlite(tmp_path):
     with contextlib.ExitStack() as stack:
@@ -177,18 +185,14 @@ def on_sqlite(tmp_path):
 
 @pytest.fixture(params=["sqlite", "postgres_server"])
 def place(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/runs.db"
-    if request.param != "sqlite":
-        url = request.getfixturevalue(request.param).fresh()
+    url = fresh(request.param, request, tmp_path)
     with contextlib.ExitStack() as stack:
         yield Field(tmp_path, url, stack)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres_server", "mariadb_server"])
 def test_workers_evaluate_a_study(kind, request, tmp_path):
-    url = f"sqlite:///{tmp_path}/runs.db"
-    if kind != "sqlite":
-        url = request.getfixturevalue(kind).fresh()
+    url = fresh(kind, request, tmp_path)
     with contextlib.ExitStack() as stack:
         place = Field(tmp_path, url, stack)
         workers = [place.worker("--max-jobs", "8"), place.worker()]
@@ -433,9 +437,7 @@ def test_what_a_running_trial_says_is_in_the_history(on_sqlite):
 
 @pytest.mark.parametrize("kind", ["sqlite", "mariadb_server", "mongo_server"])
 def test_what_is_large_or_no_plain_data_comes_whole_and_unread(kind, request, tmp_path):
-    url = f"sqlite:///{tmp_path}/runs.db"
-    if kind != "sqlite":
-        url = request.getfixturevalue(kind).fresh()
+    url = fresh(kind, request, tmp_path)
     with contextlib.ExitStack() as stack:
         place = Field(tmp_path, url, stack)
         place.worker()
@@ -536,9 +538,7 @@ def test_random_kills(place):
 def test_two_hundred_random_kills(kind, request, tmp_path):
     seed = int(os.environ.get("SPARKTRIALS_SEED", "1"))
     n_rounds = int(os.environ.get("SPARKTRIALS_ROUNDS", "200"))
-    url = f"sqlite:///{tmp_path}/runs.db"
-    if kind != "sqlite":
-        url = request.getfixturevalue(kind).fresh()
+    url = fresh(kind, request, tmp_path)
     with contextlib.ExitStack() as stack:
         place = Field(tmp_path, url, stack)
         check(place, *campaign(place, seed, n_rounds))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import spark_environment
+from tests.processes import command_of, descendants, is_alive, parent_of
 
 from sparktrials import Trials
 from sparktrials.study.trial import FailureKind, TrialState
@@ -98,33 +99,6 @@ KIND = f"(lambda x: {KINDS!r}[int(x * 1e7) % 30] if int(x * 1e7) % 30 < {len(KIN
 kind_of = eval(KIND)
 
 
-def parent_of(pid):
-    """Return the parent of a process; None when it has ended."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    state, parent = text.rpartition(")")[2].split()[:2]
-    return None if state == "Z" else int(parent)
-
-
-def command_of(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
-def descendants(root):
-    """Return all processes below `root`."""
-    parents = {int(p.name): parent_of(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()}
-    found, above = [], {root}
-    while above:
-        above = {pid for pid, parent in parents.items() if parent in above}
-        found += above
-    return found
-
-
 @dataclass
 class Campaign:
     """One study, its drivers, and what is done to them."""
@@ -191,7 +165,7 @@ class Campaign:
                     time.sleep(0.02)
                 if driver.poll() is None:
                     kind, pid = self.victim(driver)
-                    if kind is not None and parent_of(pid) is not None:
+                    if kind is not None and is_alive(pid):
                         self.hits[kind] += 1
                         os.kill(pid, signal.SIGKILL)
             ended = driver.returncode == 0

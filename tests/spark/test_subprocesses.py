@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from tests.processes import is_alive
 
 from sparktrials import SparkTrials, fmin, hp, rand
 from sparktrials.study.trial import FailureKind, TrialState
@@ -44,14 +44,6 @@ def start_some(path):
     whole = path.with_suffix(".whole")
     whole.write_text(f"{child.pid} {forked.pid} {int(orphan)}")
     whole.rename(path)
-
-
-def is_alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 def pids_in(path):

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import cloudpickle
 import numpy as np
 import pytest
 from tests.contract.dispatcher_suite import trial
+from tests.processes import is_alive
 
 from sparktrials import broadcast, current_trial, hp
 from sparktrials.dispatch.child import Child
@@ -287,13 +287,6 @@ def test_it_ends_with_its_parent_and_so_does_what_a_trial_started():
     pids = done.stdout.split()
     assert len(pids) == 2
     deadline = time.monotonic() + PATIENCE
-    while any(map(is_there, pids)):
+    while any(map(is_alive, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def is_there(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False

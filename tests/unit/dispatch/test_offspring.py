@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.processes import is_alive
 
 from sparktrials.dispatch import offspring as module
 from sparktrials.dispatch.offspring import offspring
@@ -21,15 +22,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's limits 
 
 #: Seconds after which a wait gives up; never waited for in full.
 PATIENCE = 30
-
-
-def is_alive(pid):
-    """Whether a process runs: one that nobody has waited for yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 def gone(pids):

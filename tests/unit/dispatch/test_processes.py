@@ -11,11 +11,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import cloudpickle
 import pytest
 from tests.contract.dispatcher_suite import drain, open_with, trial
+from tests.processes import is_alive
 
 from sparktrials import Trials, current_trial, fmin, hp, rand
 from sparktrials.api import local
@@ -185,16 +185,9 @@ def test_the_end_of_the_program_is_the_end_of_all_processes(tmp_path, number, co
     if number != signal.SIGKILL:
         assert out.split() == ["ok", "cancelled", "cancelled"]
     deadline = time.monotonic() + PATIENCE
-    while left := [pid for pid in pids if is_there(pid)]:
+    while left := [pid for pid in pids if is_alive(pid)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.005)
-
-
-def is_there(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_trial_that_takes_too_long_fails_alone():

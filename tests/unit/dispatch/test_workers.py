@@ -28,7 +28,6 @@ from sparktrials.dispatch.jobs import (
 )
 from sparktrials.dispatch.workers import WorkersDispatcher
 from sparktrials.space import compile_space
-from sparktrials.store import board_of, open_store
 from sparktrials.study.board import Sheet
 from sparktrials.study.protocols import Cancelled, Finished, Lost, Reported, Task
 from sparktrials.study.trial import Outcome, Trial, TrialState
@@ -84,12 +83,6 @@ class Worker:
 
     def leave(self):
         self.board.erase(f"worker/{self.name}")
-
-
-@pytest.fixture
-def board(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/board.db") as store:
-        yield board_of(store)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from sparktrials.dispatch.jobs import (
     outcome_of,
     sheet_of,
 )
-from sparktrials.store import board_of, open_store
 from sparktrials.study.board import BODY_LIMIT
 from sparktrials.study.protocols import Lost, Reported
 from sparktrials.study.trial import Outcome, TrialState
@@ -23,12 +22,6 @@ from sparktrials.worker import assignment as module
 from sparktrials.worker.assignment import Assignment
 
 OUTCOME = Outcome(trial_id=7, attempt=1, state=TrialState.OK, loss=0.5, result={"loss": 0.5})
-
-
-@pytest.fixture
-def board(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/board.db") as store:
-        yield board_of(store)
 
 
 @pytest.fixture

@@ -1,0 +1,49 @@
+"""Processes of this machine as tests see them, by what Linux says in ``/proc``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_DEAD = "ZX"  # ended, and nobody has waited for it yet
+
+
+def parent_of(pid):
+    """Return the parent of a process that runs; None when it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, parent = text.rpartition(")")[2].split()[:2]
+    return None if state in _DEAD else int(parent)
+
+
+def is_alive(pid):
+    """Whether a process runs: one that nobody has waited for yet does not."""
+    return parent_of(pid) is not None
+
+
+def command_of(pid):
+    """Return the command line of a process, empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def children_of(pid):
+    """Return the processes that a process has started, and that run."""
+    return [child for child, parent in _parents().items() if parent == pid]
+
+
+def descendants(root):
+    """Return all processes below `root`."""
+    parents = _parents()
+    found, above = [], {root}
+    while above:
+        above = {pid for pid, parent in parents.items() if parent in above}
+        found += above
+    return found
+
+
+def _parents():
+    return {int(p.name): parent_of(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()}
