@@ -451,7 +451,7 @@ def test_pyspark_client_alone_is_enough(thin_script):
         assert importlib.util.find_spec("py4j") is None
         assert importlib.util.find_spec("pyspark.core") is None
         """
-        + THIN,
+        + textwrap.indent(textwrap.dedent(THIN), " " * 8),
     )
     assert lines == ["ConnectBackend 2 8", "ConnectBackend 2 8", "imported"]
 

@@ -183,7 +183,7 @@ class Campaign:
         """Compare the history with what was done."""
         kept = Trials(self.url, "study")
         history = {t.id: t for t in kept.history}
-        attached = {i: kept.trial_attachments(i) for i in history}
+        attached = {i: dict(kept.trial_attachments(i)) for i in history}
         kept.store.close()
         assert sorted(history) == list(range(self.max_evals)), "exactly max_evals"
         starts = Counter(x for _, x, _ in self.noted()[0])
