@@ -10,7 +10,8 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup setup-peers setup-packages setup-thin demo test check fmt lint type unit spark oldest bench soak clean
+.PHONY: help setup setup-peers setup-packages setup-thin setup-bench demo test check fmt lint type unit spark oldest bench \
+    efficiency soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -30,6 +31,9 @@ setup-packages:
 setup-thin:
 	@scripts/venv .venv-thin -e . 'pyspark-client>=4,<5' 'pandas<3' || \
 	    echo "SKIPPED: no environment with pyspark-client" >&2
+
+setup-bench:
+	@scripts/venv .venv-bench -e . --group bench
 
 ## make demo     a first study on Spark, TRIALS=60 trials
 demo: setup
@@ -78,12 +82,16 @@ bench: setup setup-peers
 	$(BIN)/python benchmarks/domains.py --peers .venv-peers/bin/python
 	$(BIN)/python benchmarks/history.py --peers .venv-peers/bin/python
 
+## make efficiency    what a search finds, and with how few trials, beside the peers (hours)
+efficiency: setup-bench
+	.venv-bench/bin/python benchmarks/efficiency.py --results .venv-bench/efficiency.jsonl
+
 ## make soak     the long tests
 soak: setup
 	$(PYTEST) -m soak $(PYTEST_ARGS)
 
 ## make clean    remove environments, caches and what Spark left
 clean:
-	rm -rf .venv .venv35 .venv-peers .venv-packages .venv-thin .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+	rm -rf .venv .venv35 .venv-peers .venv-packages .venv-thin .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
 	    src/*.egg-info spark-warehouse metastore_db derby.log artifacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         STATUS_STRINGS as STATUS_STRINGS,
         STATUS_SUSPENDED as STATUS_SUSPENDED,
     )
-    from sparktrials.suggest import anneal as anneal, mix as mix, random, tpe as tpe
+    from sparktrials.suggest import anneal as anneal, atpe as atpe, mix as mix, random, tpe as tpe
 
     exceptions = errors
     rand = random
@@ -79,6 +79,7 @@ _PUBLIC = {
     "Trials": ("sparktrials.api.trials", "Trials"),
     "WorkerTrials": ("sparktrials.api.worker_trials", "WorkerTrials"),
     "anneal": ("sparktrials.suggest.anneal", None),
+    "atpe": ("sparktrials.suggest.atpe", None),
     "broadcast": ("sparktrials.dispatch.broadcasting", "broadcast"),
     "current_trial": ("sparktrials.dispatch.current", "current_trial"),
     "errors": ("sparktrials.errors", None),

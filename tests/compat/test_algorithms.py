@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparktrials import Trials, fmin, hp, rand, tpe
-from sparktrials.compat import Domain, anneal, mix, pyll, rand as compat_rand
+from sparktrials.compat import Domain, anneal, atpe, mix, pyll, rand as compat_rand
 from sparktrials.compat.algobase import ExprEvaluator, SuggestAlgo
 from sparktrials.compat.base import miscs_update_idxs_vals
 from sparktrials.errors import AllTrialsFailed, InvalidArgument, InvalidPoint, InvalidTrial
@@ -166,7 +166,7 @@ def test_an_algorithm_of_algobase():
 # ---------------------------------------------------------------------- ours, called directly
 
 
-@pytest.mark.parametrize("algo", [rand.suggest, tpe.suggest, anneal.suggest])
+@pytest.mark.parametrize("algo", [rand.suggest, tpe.suggest, atpe.suggest, anneal.suggest])
 def test_ours_may_be_called(algo):
     domain, trials = Domain(objective, SPACE), minimize(rand.suggest, 15)
     documents = algo([15, 16], domain, trials, 7)

@@ -234,7 +234,7 @@ def test_a_subclass_with_a_fmin_of_its_own():
 
 def test_algorithms_are_as_functions_are():
     assert tpe.suggest.__name__ == tpe.suggest.__qualname__ == "suggest"
-    for algo in (tpe.suggest, rand.suggest, sparktrials.anneal.suggest, sparktrials.mix.suggest):
+    for algo in (tpe.suggest, rand.suggest, sparktrials.atpe.suggest, sparktrials.mix.suggest):
         assert pickle.loads(pickle.dumps(algo)) is algo
     with pytest.raises(AttributeError):
         tpe.suggest.nothing  # noqa: B018

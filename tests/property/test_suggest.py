@@ -15,12 +15,14 @@ from sparktrials.space.codec import Codec
 from sparktrials.study.history import History
 from sparktrials.study.protocols import SuggestContext
 from sparktrials.study.trial import Trial, TrialState
-from sparktrials.suggest import crowding, parzen, proposal, tpe
+from sparktrials.suggest import atpe, crowding, parzen, proposal, tpe
 from sparktrials.suggest.grouping import groups_of
 from sparktrials.suggest.known import Known
 from sparktrials.suggest.tried import TriedKeys, number_of_points
 
 EAGER = tpe.suggest.configured(n_startup_jobs=1, n_EI_candidates=8)
+ADAPTIVE = atpe.suggest.configured(n_startup_jobs=1, n_EI_candidates=8)
+ALGORITHMS = st.sampled_from([EAGER, ADAPTIVE])
 CONTINUOUS = ("uniform", "loguniform", "normal", "lognormal", "quniform", "randint", "qlognormal")
 
 
@@ -44,7 +46,8 @@ def check(space, points):
 def test_suggestions_lie_in_the_space(data, extreme):
     space = data.draw(spaces(extreme=extreme))
     history = data.draw(histories(space, max_size=30))
-    points = suggest(space, history, seed=data.draw(st.integers(0, 9)))
+    algorithm = data.draw(ALGORITHMS)
+    points = suggest(space, history, seed=data.draw(st.integers(0, 9)), algorithm=algorithm)
     assert len(points) == 3
     check(space, points)
 
@@ -54,7 +57,7 @@ def test_suggestions_lie_in_the_space(data, extreme):
 def test_losses_of_any_size(data):
     space = data.draw(spaces(depth=1))
     history = History(space, data.draw(trials(space, losses=(-1.7e308, 1.7e308))))
-    check(space, suggest(space, history))
+    check(space, suggest(space, history, algorithm=data.draw(ALGORITHMS)))
 
 
 @settings(max_examples=60)
@@ -73,7 +76,10 @@ def test_deterministic_and_independent_of_the_order_of_results(data):
     for trial in reversed(found):
         if trial.state is not TrialState.NEW:
             late.put(trial)
-    assert suggest(space, straight) == suggest(space, late) == suggest(space, straight)
+    algorithm = data.draw(ALGORITHMS)
+    points = suggest(space, straight, algorithm=algorithm)
+    assert points == suggest(space, late, algorithm=algorithm)
+    assert points == suggest(space, straight, algorithm=algorithm)
 
 
 @settings(max_examples=60)
@@ -82,9 +88,10 @@ def test_a_batch_is_a_sequence_with_pending_trials(data):
     space = data.draw(spaces(depth=2))
     history = data.draw(histories(space))
     first = history.next_id
-    batch = suggest(space, history, n=3)
+    algorithm = data.draw(ALGORITHMS)
+    batch = suggest(space, history, n=3, algorithm=algorithm)
     for i, point in enumerate(batch):
-        one = EAGER.suggest(space, history, 1, SuggestContext(seed=0, ids=[first + i]))[0]
+        one = algorithm.suggest(space, history, 1, SuggestContext(seed=0, ids=[first + i]))[0]
         assert one == pytest.approx(point, rel=1e-6, abs=1e-300)
         history.put(Trial(id=first + i, state=TrialState.NEW, point=point))
 
@@ -179,7 +186,9 @@ def test_ranks_only(data):
     order = np.argsort([t.loss for t in found if t.loss is not None], kind="stable")
     again = np.argsort([t.loss for t in warped if t.loss is not None], kind="stable")
     if np.array_equal(order, again):
-        assert suggest(space, History(space, found)) == suggest(space, History(space, warped))
+        algorithm = data.draw(ALGORITHMS)
+        points = suggest(space, History(space, found), algorithm=algorithm)
+        assert points == suggest(space, History(space, warped), algorithm=algorithm)
 
 
 def mixture(group, X, seed):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sparktrials.compat import (
     algobase,
     anneal,
+    atpe,
     base,
     criteria,
     early_stop,
@@ -86,6 +87,7 @@ __all__ = [
     "Trials",
     "algobase",
     "anneal",
+    "atpe",
     "base",
     "criteria",
     "early_stop",
@@ -116,7 +118,7 @@ __all__ = [
 __version__ = "0.3.0"
 
 #: Modules that say why they are not there when they are imported.
-_ABSENT = ("atpe", "ipy", "main", "sklearn")
+_ABSENT = ("ipy", "main", "sklearn")
 
 del _fmin_module  # hyperopt.fmin is the function
 

@@ -22,6 +22,7 @@ _OURS = "sparktrials.compat"
 _MODULES = (
     "algobase",
     "anneal",
+    "atpe",
     "base",
     "criteria",
     "early_stop",

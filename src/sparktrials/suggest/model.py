@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from sparktrials.suggest.grouping import Group
     from sparktrials.suggest.known import Ranking
 
-__all__ = ["Model"]
+__all__ = [
+    "GOOD_FLOOR_SHARE",
+    "UNKNOWN_REACH",
+    "Fitted",
+    "Model",
+    "exploring",
+    "finest",
+    "mixture",
+    "rank_weights",
+    "thinned",
+]
 
 #: Of more trials that are not good, the best half of this many count, and an even choice of the
 #: rest stands for all of the rest.
@@ -35,6 +45,28 @@ FINEST = 100.0
 GOOD_FLOOR_SHARE = 0.2
 #: Distance over which pending points repel when no trial is good.
 UNKNOWN_REACH = 0.1
+
+
+class Fitted(Protocol):
+    """What is known of one group of parameters, as a proposal needs it.
+
+    Attributes
+    ----------
+    good
+        What candidates are drawn from.
+    reach : (s + t,)
+        How far pending points repel.
+    """
+
+    @property
+    def good(self) -> parzen.Mixture: ...  # noqa: D102 - above
+    @property
+    def reach(self) -> NDArray[np.float64]: ...  # noqa: D102 - above
+
+    def score(
+        self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return (m,) how promising points are; `per`: see `parzen.log_density`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,18 +98,16 @@ class Model:
         good
             How many of n trials are good ones.
         prior_weight
-            Of the prior, where a trial has 1; among the good ones see `_exploring`.
+            Of the prior, where a trial has 1; among the good ones see `exploring`.
         """
         n = len(ranking)
         n_good = min(good(n), n - ranking.n_failed)
-        picks, weights = _thinned(n_good, n)
-        floor = 1 / min(FINEST, 2 + GOOD_FLOOR_SHARE * n)
-        weight = prior_weight * _exploring(group, n_good)
-        best, h = _mixture(
-            group, X[ranking.at(range(n_good))], _rank_weights(n_good), floor, weight
-        )
-        floor = 1 / min(FINEST, 2 + n - n_good)
-        rest, _ = _mixture(group, X[ranking.at(picks)], weights, floor, prior_weight)
+        picks, weights = thinned(n_good, n)
+        weight = prior_weight * exploring(group, n_good)
+        floor = finest(GOOD_FLOOR_SHARE * n)
+        best, h = mixture(group, X[ranking.at(range(n_good))], rank_weights(n_good), floor, weight)
+        floor = finest(n - n_good)
+        rest, _ = mixture(group, X[ranking.at(picks)], weights, floor, prior_weight)
         reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
         return cls(best, rest, reach)
 
@@ -90,21 +120,27 @@ class Model:
         )
 
 
-def _mixture(
+def finest(n: float) -> float:
+    """Return the least bandwidth among `n` trials."""
+    return 1 / min(FINEST, 2 + n)
+
+
+def mixture(
     group: Group,
     X: NDArray[np.float64],
     weights: NDArray[np.float64],
     floor: float,
     prior_weight: float,
 ) -> tuple[parzen.Mixture, NDArray[np.float64]]:
+    """Return the mixture of latent rows, and its neighbour bandwidths (n, s + t)."""
     S, C = group.scaled(X), group.codes(X)
     x = group.axes.ordinates(S, C)
     h = parzen.neighbour_bandwidths(x, floor) if len(x) else x
-    mixture = parzen.mixture_of(group.axes, S, C, h, weights=weights, prior_weight=prior_weight)
-    return mixture, h
+    found = parzen.mixture_of(group.axes, S, C, h, weights=weights, prior_weight=prior_weight)
+    return found, h
 
 
-def _exploring(group: Group, n_good: int) -> float:
+def exploring(group: Group, n_good: int) -> float:
     """Return by how much the prior's weight grows among the good trials.
 
     In one dimension it counts as much as all of them together: a few draws from the prior cover a
@@ -114,13 +150,13 @@ def _exploring(group: Group, n_good: int) -> float:
     return float(max(n_good, 1) ** (len(group) ** -2.0)) if len(group.smooth) else 1.0
 
 
-def _rank_weights(n: int) -> NDArray[np.float64]:
+def rank_weights(n: int) -> NDArray[np.float64]:
     """Return (n,) weights falling with the rank, 1 on average: CMA-ES's recombination weights."""
     weights = math.log(n + 1) - np.log(np.arange(1, n + 1))
     return weights * (n / weights.sum()) if n else weights
 
 
-def _thinned(first: int, n: int) -> tuple[list[int], NDArray[np.float64]]:
+def thinned(first: int, n: int) -> tuple[list[int], NDArray[np.float64]]:
     """Return up to `MAX_OTHERS` of the places `first` to `n`, and weights that make up for it."""
     left = n - first
     if left <= MAX_OTHERS:

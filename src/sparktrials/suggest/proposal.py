@@ -19,7 +19,6 @@ from sparktrials.suggest import parzen
 from sparktrials.suggest.branches import next_branch
 from sparktrials.suggest.crowding import Crowd, Near
 from sparktrials.suggest.grouping import holds
-from sparktrials.suggest.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sparktrials.study.history import History
-    from sparktrials.suggest.known import Known
+    from sparktrials.suggest.known import Board, Known
+    from sparktrials.suggest.model import Fitted
     from sparktrials.suggest.tried import Tried
 
 __all__ = ["N_FRESH", "Proposal"]
@@ -97,10 +97,8 @@ class Proposal:
         Returns the generator of a trial.
     n_candidates
         How many are looked at for each point.
-    good
-        How many of n trials are good ones.
-    prior_weight
-        As in `Model.of`.
+    fit
+        Makes the model of a group of what its board knows.
     """
 
     def __init__(
@@ -111,8 +109,7 @@ class Proposal:
         *,
         rng: Callable[[int], np.random.Generator],
         n_candidates: int,
-        good: Callable[[int], int],
-        prior_weight: float,
+        fit: Callable[[Board], Fitted],
     ) -> None:
         self._codec = history.codec
         self._X = history.X
@@ -121,9 +118,8 @@ class Proposal:
         self._tried = tried
         self._rng = rng
         self._m = n_candidates
-        self._good = good
-        self._prior_weight = prior_weight
-        self._models: dict[int, Model] = {}
+        self._fit = fit
+        self._models: dict[int, Fitted] = {}
         self._crowds: dict[int, Crowd] = {}
 
     def rows(self, ids: Sequence[int]) -> NDArray[np.float64]:
@@ -279,15 +275,9 @@ class Proposal:
         had, here = self._tried.had, batch.tried
         return np.array([key not in here and not had(key) for key in keys], dtype=bool)
 
-    def _model(self, g: int) -> Model:
+    def _model(self, g: int) -> Fitted:
         if g not in self._models:
-            self._models[g] = Model.of(
-                self._groups[g],
-                self._X,
-                self._boards[g].ranking,
-                good=self._good,
-                prior_weight=self._prior_weight,
-            )
+            self._models[g] = self._fit(self._boards[g])
         return self._models[g]
 
     def _choose(self, batch: _Batch, part: _Part) -> int | None:

@@ -22,6 +22,7 @@ import numpy as np
 from sparktrials.errors import InvalidArgument
 from sparktrials.suggest.algorithm import Algorithm
 from sparktrials.suggest.known import Known
+from sparktrials.suggest.model import Model
 from sparktrials.suggest.proposal import N_FRESH, Proposal
 from sparktrials.suggest.tried import Tried, continuous_always
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sparktrials.study.history import History
     from sparktrials.study.protocols import SuggestContext
 
-__all__ = ["Settings", "suggest"]
+__all__ = ["Settings", "startup_rows", "suggest"]
 
 #: Default share of good trials, and their largest number.
 GOOD_SHARE = 0.15
@@ -113,7 +114,7 @@ def propose(
     ids = context.ids[:n]
     tried = None if continuous_always(codec) else Tried.of(history)
     if known.n_finished < settings.n_startup_jobs:
-        rows = _random(codec, [context.rng(i) for i in ids], tried)
+        rows = startup_rows(codec, [context.rng(i) for i in ids], tried)
     else:
         rows = Proposal(
             history,
@@ -121,13 +122,18 @@ def propose(
             tried,
             rng=context.rng,
             n_candidates=settings.n_EI_candidates,
-            good=settings.n_good,
-            prior_weight=settings.prior_weight,
+            fit=lambda board: Model.of(
+                board.group,
+                history.X,
+                board.ranking,
+                good=settings.n_good,
+                prior_weight=settings.prior_weight,
+            ),
         ).rows(ids)
     return list(codec.decode(rows))
 
 
-def _random(
+def startup_rows(
     codec: Codec, generators: Sequence[np.random.Generator], tried: Tried | None
 ) -> NDArray[np.float64]:
     """Return the rows of random search, except that tried points are drawn again."""
