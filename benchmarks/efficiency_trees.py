@@ -25,16 +25,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Leaf = Callable[[dict[str, Any]], float]
+Point = dict[str, Any]
 #: Instances for development; the judgement is made on others.
 INSTANCES = (1, 2, 3)
 
 
 class Tree(NamedTuple):
-    """A space as in ``efficiency_problems.py``, and its loss."""
+    """A space as in ``efficiency_problems.py``, its loss, and the point where it is 0."""
 
     space: dict[str, Any]
-    loss: Leaf
+    loss: Callable[[Point], float]
+    best: Point
+
+
+class Leaf(NamedTuple):
+    """A loss of some parameters, and where it is lowest."""
+
+    loss: Callable[[Point], float]
+    best: Point
 
 
 def _uniforms(prefix: str, d: int) -> dict[str, Any]:
@@ -48,33 +56,32 @@ def _bowl(labels: list[str], rng: Any, floor: float, steep: float = 1.0) -> Leaf
     rotation, _ = np.linalg.qr(rng.standard_normal((d, d)))
     weights = 10.0 ** np.linspace(-0.5, 0.5, d)
 
-    def loss(point: dict[str, Any]) -> float:
+    def loss(point: Point) -> float:
         z = rotation @ (np.array([point[label] for label in labels]) - centre)
         return floor + steep * float(weights @ (z * z)) / d
 
-    return loss
+    return Leaf(loss, dict(zip(labels, centre.tolist(), strict=True)))
 
 
 def _basin(labels: list[str], rng: Any, floor: float, width: float, depth: float) -> Leaf:
     """Return a gentle slope with a narrow basin that ends at `floor`."""
     centre = rng.uniform(-0.7, 0.7, len(labels))
 
-    def loss(point: dict[str, Any]) -> float:
+    def loss(point: Point) -> float:
         z = np.array([point[label] for label in labels]) - centre
         r = float(z @ z) / len(labels)
         return floor + depth * (1 - math.exp(-r / (2 * width * width))) + 0.3 * math.sqrt(r)
 
-    return loss
-
-
-def _flat(space: dict[str, Any], leaves: list[Leaf]) -> Tree:
-    return Tree(space, lambda point: leaves[point["branch"]](point))
+    return Leaf(loss, dict(zip(labels, centre.tolist(), strict=True)))
 
 
 def _branches(
     rng: Any, makers: list[tuple[int, Callable[[list[str], Any], Leaf]]], **shared: Any
 ) -> Tree:
-    """Return a choice among leaves, shuffled; `makers`: numbers of parameters, and the losses."""
+    """Return a choice among leaves, shuffled, the first of which is the best.
+
+    `makers`: numbers of parameters, and the losses.
+    """
     order = rng.permutation(len(makers))
     options, leaves = [], []
     for place, number in enumerate(order):
@@ -82,7 +89,12 @@ def _branches(
         own = _uniforms(f"b{place}_", d)
         options.append(own)
         leaves.append(make([*own, *shared], rng))
-    return _flat({**shared, "branch": ("choice", options)}, leaves)
+    winner = int(np.flatnonzero(order == 0)[0])
+    return Tree(
+        {**shared, "branch": ("choice", options)},
+        lambda point: leaves[point["branch"]].loss(point),
+        {**leaves[winner].best, "branch": winner},
+    )
 
 
 def _easy(rng: Any) -> Tree:
@@ -120,7 +132,7 @@ def _ten(rng: Any) -> Tree:
 
 def _steps(rng: Any) -> Tree:
     return _branches(
-        rng, [(d, lambda la, r, d=d: _bowl(la, r, 0.1 * (6 - d), 0.7)) for d in range(1, 7)]
+        rng, [(d, lambda la, r, d=d: _bowl(la, r, 0.1 * (6 - d), 0.7)) for d in range(6, 0, -1)]
     )
 
 
@@ -135,18 +147,24 @@ def _shared(rng: Any) -> Tree:
 def _nested(rng: Any) -> Tree:
     floors = rng.permutation(3)
     inner = {0: (0.0, 2.0), 1: (0.3, 0.4), 2: (0.6, 0.8)}
-    options, leaves = [], {}
+    options: list[Any] = []
+    leaves: dict[tuple[int, int], Leaf] = {}
+    best: Point = {}
     for place, which in enumerate(floors):
         label = f"inner{place}"
         parts = []
         for k, number in enumerate(rng.permutation(2)):
             own = _uniforms(f"n{place}{k}_", 2)
             parts.append(own)
-            leaves[place, k] = _bowl([*own, f"o{place}"], rng, inner[int(which)][number])
+            floor = inner[int(which)][number]
+            leaves[place, k] = _bowl([*own, f"o{place}"], rng, floor)
+            if not floor:
+                best = {**leaves[place, k].best, "branch": place, label: k}
         options.append({f"o{place}": ("uniform", -1.0, 1.0), label: ("choice", parts)})
     return Tree(
         {"branch": ("choice", options)},
-        lambda point: leaves[point["branch"], point[f"inner{point['branch']}"]](point),
+        lambda point: leaves[point["branch"], point[f"inner{point['branch']}"]].loss(point),
+        best,
     )
 
 
@@ -160,30 +178,35 @@ def _deep(rng: Any) -> Tree:
         options[int(right[k])] = space
         space = {f"x{k}": ("uniform", -1.0, 1.0), f"go{k}": ("choice", options)}
 
-    def loss(point: dict[str, Any]) -> float:
+    def loss(point: Point) -> float:
         total, k = (point["x0"] - centre[0]) ** 2, 0
         while k < depth and point[f"go{k}"] == right[k]:
             k += 1
             total += (point[f"x{k}"] - centre[k]) ** 2
-        return 0.2 * (depth - k) + 0.5 * total
+        return float(0.2 * (depth - k) + 0.5 * total)
 
-    return Tree(space, loss)
+    best = {f"x{k}": float(c) for k, c in enumerate(centre)}
+    return Tree(space, loss, best | {f"go{k}": int(right[k]) for k in range(depth)})
 
 
 def _pipeline(rng: Any) -> Tree:
     space: dict[str, Any] = {}
-    stages = []
+    stages: list[list[Leaf]] = []
+    best: Point = {}
     for s, n in enumerate((3, 4, 2)):
         options, leaves = [], []
         for place, rank in enumerate(rng.permutation(n)):
             own = _uniforms(f"p{s}{place}_", 1 + int(rank) % 2)
             options.append(own)
             leaves.append(_bowl(list(own), rng, 0.25 * int(rank), 0.5))
+            if not rank:
+                best |= {**leaves[-1].best, f"stage{s}": place}
         space[f"stage{s}"] = ("choice", options)
         stages.append(leaves)
     return Tree(
         space,
-        lambda point: sum(leaves[point[f"stage{s}"]](point) for s, leaves in enumerate(stages)),
+        lambda point: sum(v[point[f"stage{s}"]].loss(point) for s, v in enumerate(stages)),
+        best,
     )
 
 
@@ -206,14 +229,17 @@ def _mixed(rng: Any) -> Tree:
         "branch": ("choice", options),
     }
 
-    def loss(point: dict[str, Any]) -> float:
+    def loss(point: Point) -> float:
         k = point["branch"]
         rate, units, kind = wanted[k]
         found = 0.3 * (point["mode"] != mode) + 0.3 * (point[f"kind{k}"] != kind)
         found += (point["scale"] - scale) ** 2 + (abs(point[f"units{k}"] - units) / 64) ** 2
         return float(floors[k] + found + ((math.log(point[f"rate{k}"]) - rate) / 6) ** 2)
 
-    return Tree(space, loss)
+    k = int(np.argmin(floors))
+    rate, units, kind = wanted[k]
+    best = {"scale": scale, "mode": mode, "branch": k, f"rate{k}": math.exp(rate)}
+    return Tree(space, loss, best | {f"units{k}": int(units), f"kind{k}": int(kind)})
 
 
 _SHAPES: dict[str, Callable[[Any], Tree]] = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparktrials.study.history import CODE
 from sparktrials.study.trial import TrialState
-from sparktrials.suggest.branches import shares
+from sparktrials.suggest.branches import Records, shares
 from sparktrials.suggest.grouping import groups_of
 
 if TYPE_CHECKING:
@@ -92,21 +92,18 @@ class Board:
         self.ranking = Ranking(finished, losses)
         self.pending: dict[int, None] = dict.fromkeys(pending.tolist())
         self.taken: dict[int, NDArray[np.float64]] = {}
-        self._best: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._records: dict[int, list[Records]] = {}
         if not group.switches:
             return
         done, under_way = group.codes(history.X[finished]), group.codes(history.X[pending])
         keys = np.where(np.isnan(losses), np.inf, losses)
-        order = np.lexsort((finished, keys))
         for j in group.switches:
             size = len(group.axes.prior[j])
             counts = np.bincount(done[:, j], minlength=size)
             counts += np.bincount(under_way[:, j], minlength=size)
             self.taken[j] = counts.astype(np.float64)
-            codes, first = np.unique(done[order, j], return_index=True)
-            best = np.full(size, np.inf), np.full(size, np.inf)
-            best[0][codes], best[1][codes] = keys[order[first]], finished[order[first]]
-            self._best[j] = best
+            own = [done[:, j] == code for code in range(size)]
+            self._records[j] = [Records(finished[here], keys[here]) for here in own]
 
     def add_pending(self, history: History, row: int) -> None:
         """Take up a trial that was suggested."""
@@ -124,9 +121,8 @@ class Board:
         self.ranking.add(row, loss)
         codes = self._count(history, row, 1)
         key = math.inf if math.isnan(loss) else loss
-        for j, (losses, rows) in self._best.items():
-            code = codes[j]
-            losses[code], rows[code] = min((losses[code], rows[code]), (key, row))
+        for j, records in self._records.items():
+            records[codes[j]].add(row, key)
 
     def _count(self, history: History, row: int, by: int) -> list[int]:
         if not self.taken:
@@ -138,13 +134,15 @@ class Board:
 
     def owed(self, j: int) -> NDArray[np.float64]:
         """Return (K,) the shares of trials that the branches of a switch are owed."""
-        losses, rows = self._best[j]
+        records = self._records[j]
+        losses, rows = np.array([r.best for r in records]).T
         order = np.empty(len(rows))
         order[np.lexsort((rows, losses))] = np.arange(len(rows))
         # Branches in which all trials failed are all alike, whatever the number of the trial.
         order[np.isinf(losses)] = len(rows)
         order[np.isinf(rows)] = np.inf
-        return shares(order, len(self.ranking), self.group.axes.prior[j])
+        recent = np.array([float(r.recent) for r in records])
+        return shares(order, len(self.ranking), self.group.axes.prior[j], recent)
 
     def latest(self, limit: int) -> list[int]:
         """Return the rows of up to `limit` pending trials, the latest ones, in order."""

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
-from sparktrials.suggest.branches import next_branch, shares
+from sparktrials.suggest.branches import Records, next_branch, shares
 
 
 def test_shares_fall_with_the_rank_of_the_best():
@@ -29,3 +30,22 @@ def test_the_furthest_behind_is_next():
     for _ in range(100):
         counts[next_branch(owed, counts)] += 1
     np.testing.assert_allclose(counts, [50, 30, 20], atol=1)
+
+
+@given(st.lists(st.floats(0, 3).map(round) | st.just(np.inf), min_size=1, max_size=12), st.data())
+def test_records_are_the_same_in_whatever_order_results_came(losses, data):
+    rows = np.arange(len(losses)) * 2
+    made = Records(rows, np.array(losses))
+    grown = Records()
+    for i in data.draw(st.permutations(range(len(losses)))):
+        grown.add(int(rows[i]), losses[i])
+    assert (made.rows, made.best, made.recent) == (grown.rows, grown.best, grown.recent)
+    lowest = min(losses)
+    assert made.best == (lowest, rows[losses.index(lowest)])
+    later = range(len(losses) // 2, len(losses))
+    assert made.recent == sum(i == 0 or losses[i] < min(losses[:i]) for i in later)
+
+
+def test_a_branch_without_trials_has_no_record():
+    assert Records().best == (np.inf, np.inf)
+    assert Records().recent == 0
