@@ -9,7 +9,7 @@ those count that suit the problem, and the errors of single ones cancel out.
 All depends on ranks, and on the set of trials, whatever made them and in whatever order they ended.
 
 Shapes: as in `model`.
-Sources: sequential (prequential) assessment: Dawid, J. R. Statist. Soc. A 147 (1984), section 2;
+Sources: sequential (prequential) assessment: Dawid, J. R. Statist. Soc. A 147 (1984);
 weights: the exponentially weighted forecaster, Cesa-Bianchi and Lugosi, Prediction, Learning, and
 Games (2006), section 2.1; product of experts: Hinton, Neural Computation 14 (2002), equation 1.
 """
@@ -37,6 +37,7 @@ from sparktrials.suggest.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
@@ -44,26 +45,15 @@ if TYPE_CHECKING:
     from sparktrials.suggest.grouping import Group
     from sparktrials.suggest.known import Board
 
-__all__ = ["EXPERTS", "Ensemble", "Expert", "skills", "weights_of"]
+    Rows: TypeAlias = Callable[[Sequence[int]], NDArray[np.float64]]
+
+__all__ = ["SHARES", "Ensemble", "Pair", "skills", "weights_of"]
 
 
-class Expert(NamedTuple):
-    """Settings of TPE.
-
-    Attributes
-    ----------
-    share
-        Of the trials that are good ones.
-    common
-        Whether the kernels of the other trials share one bandwidth per coordinate.
-    """
-
-    share: float
-    common: bool
-
-
-EXPERTS = tuple(Expert(share, common) for share in (0.08, 0.15, 0.25) for common in (False, True))
-#: Good trials of an expert are at most so many, by its share.
+#: Shares of the trials that are good ones; each makes two experts: in the first the other trials'
+#: kernels have widths of their own, in the second they share one.
+SHARES = (0.08, 0.15, 0.25)
+#: Good trials are at most so many times the share.
 MOST_GOOD = 170.0
 #: The width that kernels share, of the range, for a single trial.
 COMMON_WIDTH = 0.1
@@ -76,28 +66,61 @@ SHARPNESS = 4.0
 _FINISHED = np.array([s in {TrialState.OK, TrialState.FAILED, TrialState.PRUNED} for s in CODE])
 
 
-class Densities(NamedTuple):
-    """What an expert makes of some trials."""
+class Pair(NamedTuple):
+    """Two experts: densities of the same good trials, and two of the same others."""
 
     good: parzen.Mixture
-    others: parzen.Mixture
+    others: tuple[parzen.Mixture, parzen.Mixture]
     reach: NDArray[np.float64]
 
-    def ratio(
+    @classmethod
+    def of(cls, group: Group, share: float, n: int, n_ok: int, rows: Rows) -> Pair:
+        """Fit to `n` trials, of which `n_ok` have a loss; `rows` returns them by rank."""
+        first = min(math.ceil(share * n), round(share * MOST_GOOD), n_ok)
+        floor = finest(GOOD_FLOOR_SHARE * n)
+        best = rows(range(first))
+        good, h = mixture(group, best, rank_weights(first), floor, exploring(group, first))
+        picks, weights = thinned(first, n)
+        X, floor = rows(picks), finest(n - first)
+        own, _ = mixture(group, X, weights, floor, 1.0)
+        # The rate of Scott's rule: Multivariate Density Estimation (1992), equation 6.42.
+        width = COMMON_WIDTH * max(n - first, 1) ** (-1 / (len(group) + 4))
+        shared = parzen.mixture_of(
+            group.axes,
+            group.scaled(X),
+            group.codes(X),
+            np.full((len(X), len(group)), max(width, floor)),
+            weights=weights,
+            prior_weight=1.0,
+        )
+        reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
+        return cls(good, (own, shared), reach)
+
+    def ratios(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) logarithms of l/g."""
+        """Return (2, m) logarithms of l/g."""
         ours = parzen.log_density(self.good, S, C, per=per)
-        return ours - parzen.log_density(self.others, S, C, np.float32, per=per)
+        return ours - np.stack(
+            [parzen.log_density(g, S, C, np.float32, per=per) for g in self.others]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ensemble:
-    """The model of one group: a `model.Fitted`."""
+    """The model of one group: a `model.Fitted`.
+
+    Attributes
+    ----------
+    good, reach
+        Those of the share whose experts weigh most.
+    pairs, weights
+        All experts, (pairs,) and (pairs, 2).
+    """
 
     good: parzen.Mixture
     reach: NDArray[np.float64]
-    parts: tuple[Densities, ...]
+    pairs: tuple[Pair, ...]
     weights: NDArray[np.float64]
 
     @classmethod
@@ -105,57 +128,23 @@ class Ensemble:
         """Fit all experts to what is known of a group, and weigh them."""
         group, ranking = board.group, board.ranking
         n = len(ranking)
-        n_ok = n - ranking.n_failed
 
         def rows(places: Sequence[int]) -> NDArray[np.float64]:
             return history.X[ranking.at(places)]
 
-        parts = tuple(_densities(group, expert, n, n_ok, rows) for expert in EXPERTS)
+        pairs = tuple(Pair.of(group, share, n, n - ranking.n_failed, rows) for share in SHARES)
         weights = weights_of(skills(group, *_latest(group, history)))
-        heard = int(np.argmax(weights))
-        return cls(parts[heard].good, parts[heard].reach, parts, weights)
+        heard = pairs[int(np.argmax(weights.sum(axis=1)))]
+        return cls(heard.good, heard.reach, pairs, weights)
 
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
         """Return (m,) the weighted means of log l/g; `per`: see `parzen.log_density`."""
         total = np.zeros(len(S))
-        for part, weight in zip(self.parts, self.weights.tolist(), strict=True):
-            total += weight * part.ratio(S, C, per)
+        for pair, weights in zip(self.pairs, self.weights, strict=True):
+            total += (weights[:, None] * pair.ratios(S, C, per)).sum(axis=0)
         return total
-
-
-def n_good(expert: Expert, n: int) -> int:
-    """Return how many of `n` trials are good ones to an expert."""
-    return min(math.ceil(expert.share * n), round(expert.share * MOST_GOOD))
-
-
-def _densities(
-    group: Group,
-    expert: Expert,
-    n: int,
-    n_ok: int,
-    rows: Callable[[Sequence[int]], NDArray[np.float64]],
-) -> Densities:
-    """Fit an expert to `n` trials, of which `n_ok` have a loss; `rows` returns them by rank."""
-    first = min(n_good(expert, n), n_ok)
-    floor = finest(GOOD_FLOOR_SHARE * n)
-    good, h = mixture(
-        group, rows(range(first)), rank_weights(first), floor, exploring(group, first)
-    )
-    reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
-    picks, weights = thinned(first, n)
-    if not expert.common:
-        others, _ = mixture(group, rows(picks), weights, finest(n - first), 1.0)
-        return Densities(good, others, reach)
-    X = rows(picks)
-    # The rate of Scott's rule: Multivariate Density Estimation (1992), equation 6.41.
-    width = COMMON_WIDTH * max(n - first, 1) ** (-1 / (len(group) + 4))
-    common = np.full((len(X), len(group)), max(width, finest(n - first)))
-    others = parzen.mixture_of(
-        group.axes, group.scaled(X), group.codes(X), common, weights=weights, prior_weight=1.0
-    )
-    return Densities(good, others, reach)
 
 
 def _latest(group: Group, history: History) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -169,16 +158,17 @@ def _latest(group: Group, history: History) -> tuple[NDArray[np.float64], NDArra
 def skills(
     group: Group, X: NDArray[np.float64], losses: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return per expert how well earlier trials foretell the order of the latest quarter.
+    """Return per share and width how well earlier trials foretell the order of the latest quarter.
 
-    That is the rank correlation of its score with the losses; 0 where there are too few.
+    That is the rank correlation of the expert's score with the losses; 0 where there are too few.
 
-    Shapes: X (n, d), losses (n,), NaN for failed trials, in the order of the trials' ids.
+    Shapes: X (n, d), losses (n,), NaN for failed trials, in the order of the trials' ids; result
+    (len(SHARES), 2).
     """
-    found = np.zeros(len(EXPERTS))
-    cut = len(X) - len(X) // 4
+    found = np.zeros((len(SHARES), 2))
     if len(X) < LEAST:
         return found
+    cut = len(X) - len(X) // 4
     key = np.where(np.isnan(losses), np.inf, losses)
     order = np.argsort(key[:cut], kind="stable")
     n_ok = int(np.isfinite(key[:cut]).sum())
@@ -188,10 +178,11 @@ def skills(
 
     S, C = group.scaled(X[cut:]), group.codes(X[cut:])
     wanted = _ranks(-key[cut:])
-    for i, expert in enumerate(EXPERTS):
-        told = _ranks(_densities(group, expert, cut, n_ok, rows).ratio(S, C))
-        scale = math.sqrt(float(wanted @ wanted) * float(told @ told))
-        found[i] = float(wanted @ told) / scale if scale > 0 else 0.0
+    for i, share in enumerate(SHARES):
+        for k, ratio in enumerate(Pair.of(group, share, cut, n_ok, rows).ratios(S, C)):
+            told = _ranks(ratio)
+            scale = math.sqrt(float(wanted @ wanted) * float(told @ told))
+            found[i, k] = float(wanted @ told) / scale if scale > 0 else 0.0
     return found
 
 

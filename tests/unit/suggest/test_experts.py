@@ -39,7 +39,7 @@ def skills(found):
 
 def test_what_can_be_foretold_is_foretold():
     skill = skills(history([lambda p: p["x"] ** 2] * 80))
-    assert skill.shape == (len(experts.EXPERTS),)
+    assert skill.shape == (len(experts.SHARES), 2)
     assert (skill > 0.7).all()
     assert (skill <= 1).all()
 
@@ -71,7 +71,7 @@ def test_only_the_latest_trials_are_looked_at():
         patch.setattr(experts, "LOOK_BACK", 10)
         few = experts.Ensemble.of(board, found)
     assert np.ptp(whole.weights) > 0
-    np.testing.assert_allclose(few.weights, 1 / len(few.weights))
+    np.testing.assert_allclose(few.weights, 1 / few.weights.size)
 
 
 def test_finds_a_minimum_in_a_conditional_space_with_failures_and_pending_trials():
