@@ -11,10 +11,11 @@ import base64
 import csv
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from sparktrials.store.contents import pieces
+from sparktrials.errors import StoreUnavailable
+from sparktrials.store.contents import PIECE_SIZE
 from sparktrials.store.records import encode_experiment, encode_trial
 from sparktrials.study.values import encode_json
 
@@ -49,15 +50,46 @@ def write_records(store: Store, experiments: Iterable[Experiment], file: IO[str]
         for trial in trials:
             file.write(f'{{"trial":{encode_trial(trial)}}}\n')
             for name in trial.attachments:
-                content = store.attachment(key, trial.id, name)
-                digest = hashlib.sha256(content).hexdigest()
-                file.write(_line(attachment=name, size=len(content), sha256=digest))
-                for piece in pieces(content):
-                    file.write(_line(piece=base64.b64encode(piece).decode()))
+                for line in _attachment(store, key, trial.id, name):
+                    file.write(line)
                 n_attachments += 1
         file.write(_line(end=key, trials=len(trials), attachments=n_attachments))
         total += len(trials)
     return total
+
+
+def _attachment(store: Store, key: str, trial_id: int, name: str) -> Iterator[str]:
+    """Return the lines of an attachment: size and checksum, then its pieces.
+
+    One that is larger than a piece is read twice, rather than held in memory.
+    """
+    first = b""
+    digest, size = hashlib.sha256(), 0
+    with store.open_attachment(key, trial_id, name) as stream:
+        while piece := stream.read(PIECE_SIZE):
+            first = first or piece
+            digest.update(piece)
+            size += len(piece)
+    yield _line(attachment=name, size=size, sha256=digest.hexdigest())
+    if size <= PIECE_SIZE:
+        if first:
+            yield _piece(first)
+        return
+    again = hashlib.sha256()
+    with store.open_attachment(key, trial_id, name) as stream:
+        while piece := stream.read(PIECE_SIZE):
+            again.update(piece)
+            yield _piece(piece)
+    if again.digest() != digest.digest():
+        msg = (
+            f"the attachment {name!r} of trial {trial_id} of {key!r} in {store.url} was replaced "
+            "while it was exported: export again"
+        )
+        raise StoreUnavailable(msg)
+
+
+def _piece(content: bytes) -> str:
+    return _line(piece=base64.b64encode(content).decode())
 
 
 def _line(**fields: object) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sparktrials.api.adoption import renumbered, trial_of
 from sparktrials.api.keeping import DEFAULT_KEY
@@ -140,7 +141,8 @@ def _taken(key: str, url: str, n: int) -> StoreError:
 def _from_records(
     path: str | os.PathLike[str], where: str | Store, exp_key: str | None
 ) -> list[Imported]:
-    experiments = {r.experiment.key: r.experiment for r in read_records(path) if r.trial is None}
+    every = (r.experiment for r in read_records(path, contents=False) if r.trial is None)
+    experiments = {experiment.key: experiment for experiment in every}
     if exp_key is not None and len(experiments) > 1:
         msg = (
             f"exp_key={exp_key!r} names one experiment, {os.fspath(path)} has "
@@ -149,14 +151,20 @@ def _from_records(
         raise InvalidArgument(msg)
     store = open_store(where)  # made only for a file that is whole
     names = {key: exp_key or key for key in experiments}
-    for key, name in names.items():
-        records = (r for r in read_records(path) if r.experiment.key == key)
-        _check_free(store, name, [r.trial for r in records if r.trial is not None])
-    found = []
-    for key, experiment in experiments.items():
-        records = (r for r in read_records(path) if r.experiment.key == key)
-        found.append(_put(store, replace(experiment, key=names[key]), records))
-    return found
+    present = {key for key, name in names.items() if store.experiment(name) is not None}
+    if present:
+        for key, records in _by_experiment(read_records(path, contents=False)):
+            if key in present:
+                _check_free(store, names[key], (r.trial for r in records if r.trial is not None))
+    return [
+        _put(store, replace(experiments[key], key=names[key]), records)
+        for key, records in _by_experiment(read_records(path))
+    ]
+
+
+def _by_experiment(records: Iterable[Record]) -> Iterator[tuple[str, Iterator[Record]]]:
+    """Return the records of each experiment: a file has them one after the other."""
+    return itertools.groupby(records, key=lambda record: record.experiment.key)
 
 
 def _check_free(store: Store, key: str, trials: Iterable[Trial]) -> None:
@@ -164,8 +172,8 @@ def _check_free(store: Store, key: str, trials: Iterable[Trial]) -> None:
     if store.experiment(key) is None:
         return
     present = {t.id: encode_trial(t) for t in store.read(key)[0]}
-    given = {t.id: encode_trial(t) for t in trials}
-    if any(given.get(number) != text for number, text in present.items()):
+    same = sum(present.get(t.id) == encode_trial(t) for t in trials)
+    if same < len(present):
         raise _taken(key, store.url, len(present))
 
 
@@ -180,14 +188,16 @@ def _put(
     store.acquire(key)
     try:
         for batch in _batches(records):
-            attachments: dict[int, Mapping[str, bytes]] = {}
-            trials = []
-            for record in batch:
-                if record.trial is not None:
-                    trials.append(record.trial)
-                    if record.attachments:
-                        attachments[record.trial.id] = record.attachments
-            store.append(key, trials, attachments)
+            with contextlib.ExitStack() as stack:
+                attachments: dict[int, Mapping[str, bytes | BinaryIO]] = {}
+                trials = []
+                for record in batch:
+                    stack.callback(record.close)
+                    if record.trial is not None:
+                        trials.append(record.trial)
+                        if record.attachments:
+                            attachments[record.trial.id] = record.attachments
+                store.append(key, trials, attachments)
             total += len(trials)
             with_loss += sum(t.state is TrialState.OK for t in trials)
     finally:
@@ -200,7 +210,7 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
     size = 0
     for record in records:
         batch.append(record)
-        size += sum(map(len, record.attachments.values()))
+        size += record.size
         if len(batch) >= _MANY or size >= _LARGE:
             yield batch
             batch, size = [], 0
@@ -228,15 +238,17 @@ def _from_collection(url: str, store: Store, exp_key: str | None) -> list[Import
         for key, documents in read.items():
             name = key or DEFAULT_KEY
             told: list[str] = []
-            records = [
-                _record_of(document, number, name, jobs.attachments, told)
+            trials = [
+                _trial_of(document, number, jobs.names(document), told)
                 for number, document in enumerate(documents)
             ]
-            _check_free(store, name, [r.trial for r in records if r.trial is not None])
+            _check_free(store, name, trials)
             if any(d["tid"] != i for i, d in enumerate(documents)):
                 told.insert(0, "tids were counted over all experiments: ids are 0, 1, 2, ... now")
             # Which space it is will be known when it is searched.
             experiment = store.experiment(name) or _unbound(name)
+            rows = zip(trials, documents, strict=True)
+            records = (_record(experiment, t, jobs.attachments(d)) for t, d in rows)
             found.append(_put(store, experiment, records, tuple(told)))
     return found
 
@@ -246,18 +258,18 @@ def _unbound(key: str) -> Experiment:
     return Experiment(key=key, fingerprint="", space=(), seed=seed)
 
 
-def _record_of(
-    document: dict[str, Any],
-    number: int,
-    key: str,
-    attachments: Any,  # noqa: ANN401 - a method
-    told: list[str],
-) -> Record:
+def _trial_of(
+    document: dict[str, Any], number: int, attachments: Sequence[str], told: list[str]
+) -> Trial:
     tid = document["tid"]
     trial = trial_of(document if tid == number else renumbered(document, number))
     plain, objects = split(trial.result)
     if objects:
         told.append(f"trial {number}: {', '.join(objects)} of its result are not plain data")
-    contents: dict[str, bytes] = attachments(document)
-    names = tuple(itertools.chain(trial.attachments, contents))
-    return Record(_unbound(key), replace(trial, result=plain, attachments=names), contents)
+    names = tuple(dict.fromkeys([*trial.attachments, *attachments]))
+    return replace(trial, result=plain, attachments=names)
+
+
+def _record(experiment: Experiment, trial: Trial, contents: dict[str, bytes | BinaryIO]) -> Record:
+    size = sum(len(content) for content in contents.values() if isinstance(content, bytes))
+    return Record(experiment, trial, contents, size)

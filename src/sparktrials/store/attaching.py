@@ -71,7 +71,7 @@ class Attaching(ABC):
             If another driver has the experiment.
         """
         number, own_name = operator.index(trial_id), checked_name(trial_id, name)
-        given = checked_content(own_name, content)
+        given = checked_content(number, own_name, content)
         sha256, size = measured(given)
         where = f"{key!r} in {self.url}"
 

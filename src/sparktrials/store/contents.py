@@ -18,8 +18,8 @@ __all__ = ["PIECE_SIZE", "ContentReader", "checked_content", "measured", "pieces
 PIECE_SIZE = 1 << 20
 
 
-def checked_content(name: str, content: object) -> bytes | BinaryIO:
-    """Return a content that can be read twice.
+def checked_content(number: int, name: str, content: object) -> bytes | BinaryIO:
+    """Return the content of a trial's attachment, as something that can be read twice.
 
     Raises
     ------
@@ -32,12 +32,15 @@ def checked_content(name: str, content: object) -> bytes | BinaryIO:
         return bytes(content)
     if isinstance(content, io.TextIOBase) or not callable(getattr(content, "read", None)):
         msg = (
-            f"attachment {name!r} must be bytes or a file opened with 'rb', got "
-            f"{type(content).__name__}"
+            f"attachment {name!r} of trial {number} must be bytes or a file opened with 'rb', "
+            f"got {type(content).__name__}"
         )
         raise InvalidArgumentType(msg)
     if not content.seekable():  # type: ignore[attr-defined]
-        msg = f"attachment {name!r} must be a file that can be read twice, not a pipe or a socket"
+        msg = (
+            f"attachment {name!r} of trial {number} must be a file that can be read twice, not a "
+            "pipe or a socket"
+        )
         raise InvalidArgument(msg)
     return content  # type: ignore[return-value]
 

@@ -7,16 +7,16 @@ here, and so is what comes back: nothing that a store holds is trusted.
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sparktrials.errors import StoreCorrupt, StoreError, StoreInUse
 from sparktrials.store import lease
 from sparktrials.store.attaching import Attaching
+from sparktrials.store.contents import measured
 from sparktrials.store.records import encode_experiment
 from sparktrials.store.requests import attached, checked_key, named
 from sparktrials.store.rows import Change, File, TrialRow, experiment_from, trial_from, trial_row
@@ -114,6 +114,10 @@ class DurableStore(Attaching):
     @abstractmethod
     def _changes(self, key: str, since: int) -> Sequence[Change]:
         """Return the trials that changed after a position, by id."""
+
+    @abstractmethod
+    def _count(self, key: str) -> int:
+        """Return how many trials an experiment has, without reading them."""
 
     @abstractmethod
     def _shut(self) -> None:
@@ -293,7 +297,7 @@ class DurableStore(Attaching):
         self,
         key: str,
         trials: Sequence[Trial],
-        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+        attachments: Mapping[int, Mapping[str, bytes | BinaryIO]] | None = None,
     ) -> None:
         """Write the trials' present states, and attachments by trial id, in one transaction.
 
@@ -306,7 +310,8 @@ class DurableStore(Attaching):
         InvalidTrial
             If a trial holds something that JSON cannot carry.
         InvalidArgument, InvalidArgumentType
-            If the attachments are not bytes by name of trials that are given, too.
+            If the attachments are not bytes, or files of them that can be read twice, by name of
+            trials that are given, too.
         StoreError
             If there is no such experiment.
         StoreInUse
@@ -315,7 +320,7 @@ class DurableStore(Attaching):
         contents = attached(trials, attachments)
         rows = [trial_row(named(trial, contents)) for trial in trials]
         files = [
-            File(row.trial, row.attempt, name, hashlib.sha256(content).digest(), content)
+            File(row.trial, row.attempt, name, *measured(content), content)
             for row in rows
             for name, content in contents.get(row.trial, {}).items()
         ]
@@ -347,6 +352,16 @@ class DurableStore(Attaching):
             If there is no such experiment.
         """
         return self._changes(checked_key(key), 0)
+
+    def count(self, key: str) -> int:
+        """Return how many trials an experiment has, without reading them.
+
+        Raises
+        ------
+        StoreError
+            If there is no such experiment.
+        """
+        return self._count(checked_key(key))
 
     def _whole(self, value: object) -> int:
         if type(value) is not int:

@@ -142,7 +142,7 @@ class MemoryStore:
         self,
         key: str,
         trials: Sequence[Trial],
-        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+        attachments: Mapping[int, Mapping[str, bytes | BinaryIO]] | None = None,
     ) -> None:
         """Write the trials' present states, and attachments by trial id.
 
@@ -153,7 +153,8 @@ class MemoryStore:
         Raises
         ------
         InvalidArgument, InvalidArgumentType
-            If the attachments are not bytes by name of trials that are given, too.
+            If the attachments are not bytes, or files of them that can be read twice, by name of
+            trials that are given, too.
         StoreError
             If there is no such experiment.
         """
@@ -167,7 +168,7 @@ class MemoryStore:
                 if old is not None and (old.state in TERMINAL or old.attempt > new.attempt):
                     continue
                 for name, data in contents.get(new.id, {}).items():
-                    content.attachments[new.id, name] = data
+                    content.attachments[new.id, name] = b"".join(pieces(data))
                 if old is None or not _equal(old, new):
                     content.trials.pop(new.id, None)  # to the end: the last change
                     content.trials[new.id] = (position, new)
@@ -203,7 +204,7 @@ class MemoryStore:
             If there is no such experiment or trial.
         """
         number, own_name = operator.index(trial_id), checked_name(trial_id, name)
-        data = b"".join(pieces(checked_content(own_name, content)))
+        data = b"".join(pieces(checked_content(number, own_name, content)))
         with self._lock:
             kept = self._known(key)
             if number not in kept.trials:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.store.contents import checked_content
 
 if TYPE_CHECKING:
     from sparktrials.study.trial import Trial
@@ -54,16 +55,17 @@ def checked_name(number: int, name: str) -> str:
 
 
 def attached(
-    trials: Sequence[Trial], attachments: Mapping[int, Mapping[str, bytes]] | None
-) -> dict[int, dict[str, bytes]]:
+    trials: Sequence[Trial], attachments: Mapping[int, Mapping[str, bytes | BinaryIO]] | None
+) -> dict[int, dict[str, bytes | BinaryIO]]:
     """Return a copy of attachments by trial id and name.
 
     Raises
     ------
     InvalidArgument
-        If they belong to a trial that is not among `trials`, or a name is not valid.
+        If they belong to a trial that is not among `trials`, a name is not valid, or a file cannot
+        be read twice.
     InvalidArgumentType
-        If a name is no text or a content not bytes.
+        If a name is no text, or a content neither bytes nor a file of them.
     """
     if not attachments:
         return {}
@@ -73,21 +75,14 @@ def attached(
         raise InvalidArgument(msg)
     return {
         int(number): {
-            checked_name(number, name): _content(number, name, content)
+            checked_name(number, name): checked_content(number, name, content)
             for name, content in contents.items()
         }
         for number, contents in attachments.items()
     }
 
 
-def _content(number: int, name: str, content: object) -> bytes:
-    if not isinstance(content, (bytes, bytearray, memoryview)):
-        msg = f"attachment {name!r} of trial {number} must be bytes, got {type(content).__name__}"
-        raise InvalidArgumentType(msg)
-    return bytes(content)
-
-
-def named(trial: Trial, contents: Mapping[int, Mapping[str, bytes]]) -> Trial:
+def named(trial: Trial, contents: Mapping[int, Mapping[str, object]]) -> Trial:
     """Return the trial with the names of its attachments among its own."""
     missing = [name for name in contents.get(trial.id, ()) if name not in trial.attachments]
     return replace(trial, attachments=(*trial.attachments, *missing)) if missing else trial

@@ -33,7 +33,8 @@ class File(NamedTuple):
     attempt: int
     name: str
     sha256: bytes
-    content: bytes
+    size: int
+    content: bytes | BinaryIO
 
 
 class Attached(NamedTuple):

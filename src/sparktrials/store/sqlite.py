@@ -202,6 +202,13 @@ class SQLiteStore(DurableStore):
 
         return self._session.read(work)
 
+    def _count(self, key: str) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            query = "SELECT COUNT(*) FROM trial WHERE experiment = ?"
+            return int(db.execute(query, (self._known(db, key),)).fetchone()[0])
+
+        return self._session.read(work)
+
     def condition(self) -> Iterator[Finding]:
         """Look at the file: its integrity, its size."""
         return condition(self._session)

@@ -309,10 +309,11 @@ class Store(Protocol):
         self,
         key: str,
         trials: Sequence[Trial],
-        attachments: Mapping[int, Mapping[str, bytes]] | None = None,
+        attachments: Mapping[int, Mapping[str, bytes | BinaryIO]] | None = None,
     ) -> None:
         """Write the trials' present states, and attachments by trial id, in one transaction.
 
+        An attachment is bytes, or a file of them that is read from its beginning, twice.
         A state that is already there, or comes too late (the stored trial is terminal, or of a
         later attempt), changes nothing.
         """

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import gridfs
 from bson.binary import Binary
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from sparktrials.errors import StoreCorrupt
+from sparktrials.errors import StoreCorrupt, StoreUnavailable
+from sparktrials.store.contents import PIECE_SIZE
 from sparktrials.store.mongo.client import Client, Document, parsed
 
 if TYPE_CHECKING:
+    from pymongo.database import Database
     from typing_extensions import Self
 
 __all__ = ["Jobs"]
@@ -57,16 +61,43 @@ class Jobs:
             raise StoreCorrupt(msg)
         return sorted(documents, key=lambda d: d["tid"])
 
-    def attachments(self, document: Document) -> dict[str, bytes]:
-        """Return a trial's attachments by name."""
-        found = document.get("_attachments") or []
+    def names(self, document: Document) -> list[str]:
+        """Return the names of a trial's attachments."""
+        return [str(name) for name, _ in document.get("_attachments") or ()]
+
+    def attachments(self, document: Document) -> dict[str, bytes | BinaryIO]:
+        """Return a trial's attachments by name; those larger than a piece as files, to be closed.
+
+        Raises
+        ------
+        StoreError
+            If one is not there, or there is no room for it in the directory of temporary files.
+        """
+        found = document.get("_attachments") or ()
         return {str(name): self._content(str(number)) for name, number in found}
 
-    def _content(self, number: str) -> bytes:
-        content: bytes = self._client.call(
-            lambda db: gridfs.GridFS(db).get(ObjectId(number)).read()
-        )
-        return content
+    def _content(self, number: str) -> bytes | BinaryIO:
+        def work(db: Database[Document]) -> bytes | BinaryIO:
+            stored = gridfs.GridFS(db).get(ObjectId(number))
+            if stored.length <= PIECE_SIZE:
+                small: bytes = stored.read()
+                return small
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+            try:
+                shutil.copyfileobj(stored, file, PIECE_SIZE)
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+        try:
+            return self._client.call(work)
+        except OSError as error:
+            msg = (
+                f"an attachment of {self.url} needs room in {tempfile.gettempdir()} ({error}): "
+                "name another directory in TMPDIR"
+            )
+            raise StoreUnavailable(msg) from error
 
     def __enter__(self) -> Self:
         return self

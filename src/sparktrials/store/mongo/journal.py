@@ -99,6 +99,11 @@ class Journal:
         for entry in self._client.find(ENTRIES, query, _HEADS if heads else None):
             yield self._whole(entry)
 
+    def count(self) -> int:
+        """Return how many trials there are, without reading them."""
+        found = self._client.find(ENTRIES, {"_id": _within(self.name)}, {"ids": 1})
+        return len({trial for entry in found for trial in entry.get("ids", ())})
+
     def last_of(self, trial: int, *, quiet: bool = True) -> Document | None:
         """Return the last row of a trial; `quiet`: also one that says its attachments only."""
         query = {"e": self.name, "ids": {"$in": [trial]}}

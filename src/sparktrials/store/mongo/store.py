@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sparktrials.errors import StoreCorrupt
 from sparktrials.store.durable import DurableStore
 from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.lease import Holder
 from sparktrials.store.mongo.client import Client, Document, Place, parsed
-from sparktrials.store.mongo.journal import Journal, row_of
+from sparktrials.store.mongo.journal import row_of
+from sparktrials.store.mongo.journals import EXPERIMENTS, Journals, digest
 from sparktrials.store.mongo.opening import prepare
 from sparktrials.store.mongo.upkeep import compacted, condition
 from sparktrials.store.precedence import Head, winners
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
     from sparktrials.store.checkup import Finding
     from sparktrials.store.lease import Owner
+    from sparktrials.store.mongo.journal import Journal
     from sparktrials.store.rows import TrialRow
     from sparktrials.study.board import Board
 
 __all__ = ["MongoStore"]
 
-_EXPERIMENTS, _SIGNS = "sparktrials_experiments", "sparktrials_signs"
+_SIGNS = "sparktrials_signs"
 #: Seconds for a server that does not answer when a store is opened: a wrong name is told soon.
 _OPENING_S = 10.0
 #: The same, to give a lease back: it ends by itself, too, and the run has ended already.
@@ -84,7 +85,7 @@ class MongoStore(DurableStore):
         self._client = client
         self.read_only = read_only
         self._lock = threading.RLock()
-        self._journals: dict[str, tuple[str, Journal]] = {}  # key -> owner's name, journal
+        self._journals = Journals(client, self._salvage)
         self._heartbeat = Heartbeat(self, MongoStore._hear)
         self._start()
 
@@ -103,45 +104,42 @@ class MongoStore(DurableStore):
     # ----------------------------------------------------------------------- experiments
 
     def _documents(self) -> list[object]:
-        found = self._client.find(_EXPERIMENTS, {})
+        found = self._client.find(EXPERIMENTS, {})
         return [e["document"] for e in found if e.get("document") is not None]
 
     def _document(self, key: str) -> object | None:
-        found = self._found(key)
+        found = self._journals.found(key)
         return None if found is None else found.get("document")
 
-    def _found(self, key: str) -> Document | None:
-        return self._client.find_one(_EXPERIMENTS, _digest(key))
-
     def _insert(self, key: str, document: str) -> object:
-        chosen = {"_id": _digest(key)}
+        chosen = {"_id": digest(key)}
         while True:
-            found = self._found(key)
+            found = self._journals.found(key)
             new = {"document": document, "journal": uuid.uuid4().hex}
             if found is None:
-                if self._client.insert(_EXPERIMENTS, {**chosen, **new, "base": 0}):
+                if self._client.insert(EXPERIMENTS, {**chosen, **new, "base": 0}):
                     return document
             elif found.get("document") is None:
-                self._client.update(_EXPERIMENTS, {**chosen, "document": None}, {"$set": new})
+                self._client.update(EXPERIMENTS, {**chosen, "document": None}, {"$set": new})
             else:
-                journal = self._made(found)
+                journal = self._journals.made(found)
                 journal.catch_up()
                 if not journal.ended:
                     return found["document"]
-                self._bury(key, journal)
+                self._journals.bury(key, journal)
 
     def _change(self, key: str, change: Callable[[object], str | None]) -> object:
         while True:
-            found = self._found(key)
+            found = self._journals.found(key)
             old = None if found is None else found.get("document")
             if old is None:
                 raise self._unknown(key)
             document = change(old)
             if document is None:
                 return old
-            chosen = {"_id": _digest(key), "document": str(old)}
+            chosen = {"_id": digest(key), "document": str(old)}
             # If somebody else was quicker, `change` sees what they made of it.
-            if self._client.update(_EXPERIMENTS, chosen, {"$set": {"document": document}}):
+            if self._client.update(EXPERIMENTS, chosen, {"$set": {"document": document}}):
                 return document
 
     def _remove(self, key: str, judge: Callable[[Holder | None, float | None], None]) -> None:
@@ -152,48 +150,10 @@ class MongoStore(DurableStore):
             return {"end": True}
 
         with self._lock:
-            journal = self._journal(key)
+            journal = self._journals.of(key)
             if journal is not None:
                 journal.add(end, fresh=True)
-                self._bury(key, journal)
-
-    def _bury(self, key: str, journal: Journal) -> None:
-        """Remove what is left of a journal that has ended; its positions never come again."""
-        self._journals.pop(key, None)
-        journal.remove()
-        chosen = {"_id": _digest(key), "journal": journal.name}
-        gone = {"document": None, "journal": None, "base": journal.number}
-        self._client.update(_EXPERIMENTS, chosen, {"$set": gone})
-
-    def _made(self, found: Document) -> Journal:
-        name, base = found.get("journal"), found.get("base")
-        if type(name) is not str or type(base) is not int:
-            msg = f"an experiment in {self.url} is damaged: {self._salvage}"
-            raise StoreCorrupt(msg)
-        return Journal(self._client, name, base)
-
-    def _journal(self, key: str) -> Journal | None:
-        """Return an experiment's journal, one of this process; None if there is none."""
-        owner, journal = self._journals.get(key, ("", None))
-        if journal is not None and owner == self._owner.name:
-            return journal
-        found = self._found(key)
-        if found is None or found.get("document") is None:
-            return None
-        journal = self._made(found)
-        self._journals[key] = self._owner.name, journal
-        return journal
-
-    def _add(
-        self, key: str, make: Callable[[Journal], Document | None], *, fresh: bool = False
-    ) -> bool:
-        """Add an entry to an experiment's journal; False if there is no such experiment."""
-        while (journal := self._journal(key)) is not None:
-            journal.add(partial(_unless_ended, make, journal), fresh=fresh)
-            if not journal.ended:
-                return True
-            self._bury(key, journal)
-        return False
+                self._journals.bury(key, journal)
 
     # ----------------------------------------------------------------------- leases
 
@@ -210,14 +170,14 @@ class MongoStore(DurableStore):
             return {"holder": here.text, "owner": here.owner}
 
         with self._lock:
-            if not self._add(key, take, fresh=True):
+            if not self._journals.add(key, take, fresh=True):
                 raise self._unknown(key)
             if not {*replaced} <= {here.owner}:
                 self._client.delete(_SIGNS, {"_id": replaced[0]})
         self._heartbeat.start()
 
     def _holder(self, key: str) -> tuple[Holder | None, float | None]:
-        journal = self._made(self._known(key))
+        journal = self._journals.made(self._known(key))
         journal.catch_up()
         return self._held(journal)
 
@@ -227,8 +187,8 @@ class MongoStore(DurableStore):
             return {"holder": None, "owner": None} if held else None
 
         with self._lock, self._client.hurried(_RELEASE_S):
-            if self._add(key, free, fresh=True) and key in self._journals:
-                self._journals[key][1].sweep()
+            if self._journals.add(key, free, fresh=True):
+                self._journals.sweep(key)
             if not set(self._leases) - {key}:
                 self._client.delete(_SIGNS, {"_id": owner})
 
@@ -247,8 +207,7 @@ class MongoStore(DurableStore):
         self._sign()
         with self._lock:
             for key in list(self._leases):
-                if key in self._journals:
-                    self._journals[key][1].sweep()
+                self._journals.sweep(key)
 
     def _held(self, journal: Journal) -> tuple[Holder | None, float | None]:
         """Return an experiment's holder, and how long ago it was heard of."""
@@ -279,7 +238,7 @@ class MongoStore(DurableStore):
             winning, timely = winners(rows, heads)
             new: dict[int, dict[str, list[Any]]] = {}
             for file in files:
-                name = _digest(file.name)
+                name = digest(file.name)
                 known = journal.files.get(file.trial, {}).get(name)
                 if file.trial not in timely or (known and bytes(known[1]) == file.sha256):
                     continue
@@ -297,12 +256,12 @@ class MongoStore(DurableStore):
         with self._lock:
             if not rows:
                 self._known(key)
-            if not self._add(key, append):
+            if not self._journals.add(key, append):
                 raise self._unknown(key)
 
     def condition(self) -> list[Finding]:
         """Look at the collections: their version, how many entries and pieces they have."""
-        return condition(self._client, self._journals_anew())
+        return condition(self._client, self._journals.anew())
 
     def compact(self) -> tuple[int, int]:
         """Remove what was replaced; return how many entries and pieces there were, and are.
@@ -315,28 +274,27 @@ class MongoStore(DurableStore):
             If the store was opened to be read.
         """
         self._writable("-")
-        return compacted(self._client, self._journals_anew())
-
-    def _journals_anew(self) -> list[Journal]:
-        found = self._client.find(_EXPERIMENTS, {})
-        return [self._made(e) for e in found if e.get("document") is not None]
+        return compacted(self._client, self._journals.anew())
 
     def _changes(self, key: str, since: int) -> list[Change]:
         found = self._known(key)
         last: dict[int, Change] = {}
-        for entry in self._made(found).entries(since):
+        for entry in self._journals.made(found).entries(since):
             for row in entry["rows"]:
                 if not row.get("quiet"):
                     number = row["id"]
                     last[number] = Change(number, entry["number"], row["crc"], row["document"])
         return [last[trial] for trial in sorted(last)]
 
+    def _count(self, key: str) -> int:
+        return self._journals.made(self._known(key)).count()
+
     def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
-        journal = self._made(self._known(key))
+        journal = self._journals.made(self._known(key))
         found: tuple[object, object] | None = None
         for _ in range(_TRIES):  # it may be replaced while it is read
             row = journal.last_of(trial)
-            file = None if row is None else row["files"].get(_digest(name))
+            file = None if row is None else row["files"].get(digest(name))
             if file is None:
                 return None
             content = journal.content(file[0])
@@ -348,9 +306,9 @@ class MongoStore(DurableStore):
     def _stream(
         self, key: str, trial: int, name: str
     ) -> tuple[object, Callable[[int], bytes | None]] | None:
-        journal = self._made(self._known(key))
+        journal = self._journals.made(self._known(key))
         row = journal.last_of(trial)
-        file = None if row is None else row["files"].get(_digest(name))
+        file = None if row is None else row["files"].get(digest(name))
         return None if file is None else (bytes(file[1]), partial(journal.piece, file[0]))
 
     def _attach(
@@ -370,7 +328,7 @@ class MongoStore(DurableStore):
             changed = change(Change(file.trial, 0, found["crc"], found["document"]))
             if not kept:
                 kept[:] = [journal.put(file.content), file.sha256]
-            files = {**journal.files.get(file.trial, {}), _digest(file.name): kept}
+            files = {**journal.files.get(file.trial, {}), digest(file.name): kept}
             if changed is None:
                 return {"rows": [{"id": file.trial, "quiet": True, "files": files}]}
             head = Head.of(changed.attempt, changed.state, changed.document)
@@ -378,11 +336,11 @@ class MongoStore(DurableStore):
             return {"rows": [{**found, **new, "files": files}]}
 
         with self._lock:
-            if not self._add(key, attach, fresh=True):
+            if not self._journals.add(key, attach, fresh=True):
                 raise self._unknown(key)
 
     def _known(self, key: str) -> Document:
-        found = self._found(key)
+        found = self._journals.found(key)
         if found is None or found.get("document") is None:
             raise self._unknown(key)
         return found
@@ -409,11 +367,3 @@ class MongoStore(DurableStore):
     def __setstate__(self, state: tuple[str, str, float, bool]) -> None:
         address, database, timeout_s, read_only = state
         self._restore(Client(Place(address, database), timeout_s), read_only)
-
-
-def _unless_ended(make: Callable[[Journal], Document | None], journal: Journal) -> Document | None:
-    return None if journal.ended else make(journal)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

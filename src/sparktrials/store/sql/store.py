@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, delete, insert, select, text, update
+from sqlalchemy import and_, delete, func, insert, select, text, update
 
 from sparktrials.errors import StoreCorrupt, StoreUnavailable
 from sparktrials.store.durable import DurableStore
@@ -18,16 +18,9 @@ from sparktrials.store.heartbeat import Heartbeat
 from sparktrials.store.lease import Holder, Owner
 from sparktrials.store.precedence import winners
 from sparktrials.store.rows import Attached, Change, File
+from sparktrials.store.sql.contents import attach, content_of, piece_of, put_file, sha_of
 from sparktrials.store.sql.database import Database, parsed
-from sparktrials.store.sql.rows import (
-    attach,
-    digest,
-    heads_of,
-    of,
-    put_file,
-    put_trials,
-    repeatable,
-)
+from sparktrials.store.sql.rows import digest, heads_of, put_trials, repeatable
 from sparktrials.store.sql.tables import (
     ATTACHMENT,
     EXPERIMENT,
@@ -304,18 +297,16 @@ class SQLStore(DurableStore):
 
         return self._database.read(work)
 
-    def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
-        name_digest = digest(name)
+    def _count(self, key: str) -> int:
+        def work(db: Connection) -> int:
+            mine = TRIAL.c.experiment == self._known(db, key)
+            return int(db.execute(select(func.count()).select_from(TRIAL).where(mine)).scalar_one())
 
+        return self._database.read(work)
+
+    def _content(self, key: str, trial: int, name: str) -> tuple[object, object] | None:
         def work(db: Connection) -> tuple[object, object] | None:
-            number = self._known(db, key)
-            where = of(ATTACHMENT, number, trial, name_digest)
-            found = db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar()
-            if found is None:
-                return None
-            query = select(PIECE.c.content).where(of(PIECE, number, trial, name_digest))
-            pieces = db.execute(query.order_by(PIECE.c.number)).scalars()
-            return bytes(found), b"".join(map(bytes, pieces))
+            return content_of(db, self._known(db, key), trial, name)
 
         # Both are of one state: somebody may be writing another content.
         return self._database.write(lambda db: work(repeatable(db)))
@@ -323,27 +314,13 @@ class SQLStore(DurableStore):
     def _stream(
         self, key: str, trial: int, name: str
     ) -> tuple[object, Callable[[int], bytes | None]] | None:
-        name_digest = digest(name)
-
-        def sha_in(db: Connection, number: int) -> bytes | None:
-            where = of(ATTACHMENT, number, trial, name_digest)
-            found = db.execute(select(ATTACHMENT.c.sha256).where(where)).scalar()
-            return None if found is None else bytes(found)
-
         def fetch(index: int) -> bytes | None:
             def work(db: Connection) -> bytes | None:
-                number = self._known(db, key)
-                where = of(PIECE, number, trial, name_digest)
-                query = select(PIECE.c.content).where(where, PIECE.c.number == index)
-                piece = db.execute(query).scalar()
-                # Another content since: the checksum will not fit.
-                if piece is None or sha_in(db, number) != sha256:
-                    return None
-                return bytes(piece)
+                return piece_of(db, self._known(db, key), trial, name, index, sha256)
 
             return self._database.read(work)
 
-        sha256 = self._database.read(lambda db: sha_in(db, self._known(db, key)))
+        sha256 = self._database.read(lambda db: sha_of(db, self._known(db, key), trial, name))
         return None if sha256 is None else (sha256, fetch)
 
     def _attach(
