@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests import servers
-from tests.servers import DIES_WITH_US
+from tests.processes import DIES_WITH_US
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"

@@ -5,6 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 _DEAD = "ZX"  # ended, and nobody has waited for it yet
+#: For `sh -c`: a process group that dies with whoever holds the other end of its stdin, even if
+#: that is killed: `read` returns when it is gone. Who reads is nobody's child: the program has none
+#: that it does not know.
+DIES_WITH_US = (
+    'exec 3<&0; ( (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & ); exec "$@" 3<&- </dev/null'
+)
 
 
 def parent_of(pid):

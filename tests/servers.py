@@ -23,14 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.processes import DIES_WITH_US
 
 #: Seconds for a server to start; a busy machine needs some.
 PATIENCE = 90
-#: A process group that dies with this process, even if that is killed: `read` returns when the
-#: other end of the pipe is gone.
-DIES_WITH_US = (
-    'exec 3<&0; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
-)
 ROOT = Path(__file__).parents[1]
 _numbers = itertools.count()
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import DIES_WITH_US
+
 ROOT = Path(__file__).parents[1]
 _START = "from sparktrials.console import main; main()"
 
@@ -27,17 +29,22 @@ def program(arguments, *, cwd, log=None, **environment):
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
     with contextlib.ExitStack() as stack:
         file = subprocess.DEVNULL if log is None else stack.enter_context(Path(log).open("a"))
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
-                cwd=cwd,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
+        reading, lifeline = os.pipe()
+        stack.callback(os.close, lifeline)
+        try:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    ["sh", "-c", DIES_WITH_US, "sh", sys.executable, *map(str, arguments)],
+                    cwd=cwd,
+                    env=variables,
+                    stdin=reading,
+                    stdout=file,
+                    stderr=file,
+                    start_new_session=True,
+                )
             )
-        )
+        finally:
+            os.close(reading)
         try:
             yield process
         finally:

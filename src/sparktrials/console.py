@@ -27,4 +27,4 @@ def mongo_worker() -> None:
 def _explain(command: str, error: ModuleNotFoundError) -> NoReturn:
     if error.name != "typer":
         raise error
-    sys.exit(f"{command}: the command line needs typer: pip install 'sparktrials[cli]'")
+    sys.exit(f"{command}: the command line needs typer: pip install typer")

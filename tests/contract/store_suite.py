@@ -343,6 +343,17 @@ class StoreContract:
         with pytest.raises(KeyError):
             filled.open_attachment(KEY, 0, "other")
 
+    def test_files_come_with_their_trials(self, filled, tmp_path):
+        path = tmp_path / "model"
+        path.write_bytes(os.urandom(2_500_000))
+        with path.open("rb") as file:
+            file.seek(7)  # it is read from its beginning all the same
+            filled.append(KEY, [trial(0, OK)], {0: {"model": file, "a": b"1"}})
+            filled.append(KEY, [trial(0, OK)], {0: {"model": file, "a": b"2"}})
+        assert filled.attachment(KEY, 0, "model") == path.read_bytes()
+        assert filled.attachment(KEY, 0, "a") == b"1", "it had ended"
+        assert sorted(filled.read(KEY)[0][0].attachments) == ["a", "model"]
+
     def test_what_cannot_be_attached(self, filled, tmp_path):
         filled.append(KEY, [trial(0, OK)])
         for number, name, content in (
@@ -534,9 +545,22 @@ class StoreContract:
         filled.append(KEY, [trial(1)])
         assert [t.id for t in reader.read(KEY)[0]] == [0, 1], "and sees what others write"
 
+    def test_trials_are_counted_without_being_read(self, filled, monkeypatch):
+        if not filled.durable:
+            pytest.skip("a store in memory has them at hand")
+        filled.create(experiment("other"))
+        filled.append("other", [trial(n) for n in range(3)])
+        filled.append("other", [trial(1, OK)], {1: {"a": b"1"}})
+        monkeypatch.setattr("sparktrials.store.durable.trial_from", None)
+        assert [filled.count(KEY), filled.count("other")] == [0, 3]
+        with pytest.raises(StoreError, match="no experiment 'third'"):
+            filled.count("third")
+
     def test_compact(self, filled, monkeypatch):
         if not filled.durable:
-            pytest.skip("a store in memory is its program's own")
+            filled.append(KEY, [trial(0, OK)])
+            assert filled.compact() == (1, 1)
+            return
         if "mongo" in filled.url:
             monkeypatch.setattr("sparktrials.store.mongo.sweeping.HOLD_S", 0.0)
         for attempt in range(1, 5):

@@ -6,6 +6,8 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests import servers
-from tests.processes import children_of
-from tests.workers import kill, program, worker
+from tests.processes import children_of, is_alive
+from tests.workers import ROOT, kill, program, worker
 
 from sparktrials import Trials
 from sparktrials.dispatch.jobs import JOBS, WORKERS
@@ -527,6 +529,30 @@ def check(place, max_evals, trials):
     assert all(t.loss == t.point["x"] for t in trials)
     assert {n for n, _, _ in place.started()} == set(range(max_evals))
     assert place.notes() == []
+
+
+def test_a_test_run_that_is_killed_leaves_no_worker(tmp_path):
+    """What runs here ends with it."""
+    script = """
+import sys, time
+from tests.workers import program
+with program(["-c", "import time; time.sleep(1000)"], cwd=".") as process:
+    print(process.pid, flush=True)
+    process.wait()
+"""
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+    ) as run:
+        pid = int(run.stdout.readline())
+        assert is_alive(pid)
+        assert children_of(pid) == [], "what looks after it is no child of it"
+        run.kill()
+    until(lambda: not is_alive(pid), "its end")
 
 
 def test_random_kills(place):

@@ -147,7 +147,7 @@ def test_other_settings_are_refused(value):
 
 def test_without_mlflow_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(observer.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InvalidArgument, match=r"pip install 'sparktrials\[mlflow\]'"):
+    with pytest.raises(InvalidArgument, match=r"pip install mlflow"):
         Trials(tracking="mlflow")
 
 

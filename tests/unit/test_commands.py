@@ -8,6 +8,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.contract.store_suite import OK, RUNNING, experiment, trial
 from typer.testing import CliRunner
 
 from sparktrials import Trials, fmin, hp, rand
+from sparktrials.api.records import read_records
 from sparktrials.cli import app, run
 from sparktrials.store import Spool, SQLiteStore, open_store
 from sparktrials.store.records import encode_trial
@@ -129,6 +131,86 @@ def test_there_and_back(url, tmp_path):
     told("export", url, "-o", file, "--force", "--exp-key", "two")
     told("import", file, other, "--exp-key", "third")
     assert [r["exp_key"] for r in as_json("ls", other)] == ["one", "third", "two"]
+
+
+def test_attachments_go_piece_by_piece(tmp_path):
+    size = 24 << 20
+    here, file, there = tmp_path / "h.db", tmp_path / "e.jsonl", tmp_path / "copy.db"
+    with SQLiteStore(here) as store:
+        store.create(experiment())
+        store.append("default", [trial(n, OK) for n in range(2)])
+        for number in range(2):
+            with (tmp_path / "large").open("w+b") as large:
+                large.truncate(size - number)
+                store.attach("default", number, "model", large)
+    told("ls", f"sqlite:///{here}")  # imports what commands import
+    tracemalloc.start()
+    told("export", f"sqlite:///{here}", "-o", file)
+    told("import", file, f"sqlite:///{there}")
+    told("doctor", f"sqlite:///{there}")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < size // 2
+    with SQLiteStore(there) as copy:
+        assert copy.attachment("default", 1, "model") == bytes(size - 1)
+
+
+def test_an_attachment_that_is_replaced_while_it_is_exported(url, tmp_path, monkeypatch):
+    with open_store(url) as store:
+        store.attach("one", 5, "model", bytes(3_000_000))
+        whole = SQLiteStore.open_attachment
+
+        def replaced(self, key, trial_id, name):
+            stream = whole(self, key, trial_id, name)
+            monkeypatch.setattr(SQLiteStore, "open_attachment", whole)
+            store.attach(key, trial_id, name, bytes(3_000_001))
+            return stream
+
+        monkeypatch.setattr(SQLiteStore, "open_attachment", replaced)
+        assert "damaged" in told("export", url, "-o", tmp_path / "e.jsonl", code=1)
+    assert not (tmp_path / "e.jsonl").exists()
+
+
+def test_a_file_is_read_as_often_whatever_it_holds(url, tmp_path, monkeypatch):
+    file, other = tmp_path / "e.jsonl", f"sqlite:///{tmp_path}/copy.db"
+    with open_store(url) as store:
+        for number in range(5):
+            store.create(experiment(f"more {number}"))
+            store.append(f"more {number}", [trial(0, OK)])
+    told("export", url, "-o", file)
+    n_reads = []
+
+    def counted(*given, **more):
+        n_reads.append(more)
+        return read_records(*given, **more)
+
+    monkeypatch.setattr("sparktrials.api.importing.read_records", counted)
+    told("import", file, other)
+    assert len(n_reads) == 2
+    told("import", file, other)
+    assert len(n_reads) == 5, "and once more to compare with what is there"
+
+
+def test_files_that_were_put_together(url, tmp_path):
+    """Of two exports with the same experiment, one would be lost."""
+    file, other = tmp_path / "e.jsonl", f"sqlite:///{tmp_path}/copy.db"
+    told("export", url, "-o", file)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines * 2))
+    shown = told("import", file, other, code=1)
+    assert "'one' is there twice" in shown
+    assert f"line {len(lines) + 1}" in shown
+    begin, first, *rest = lines
+    file.write_text("".join([begin, first, first, *rest]))
+    assert "trial 0 comes after trial 0" in told("import", file, other, code=1)
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_file_without_line_ends_does_not_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("sparktrials.api.records._LONGEST_LINE", 1000)
+    file = tmp_path / "e.jsonl"
+    file.write_text('{"sparktrials":' + " " * 10_000)
+    assert "a line of more than 1,000" in told("import", file, f"sqlite:///{tmp_path}/h.db", code=1)
 
 
 def test_tables(url, tmp_path):

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    MutableMapping,
+    Sequence,
+)
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -98,22 +105,28 @@ class TrialAttachments(MutableMapping[str, Any]):
     added
         Attachments of all trials that were set by hand, see `attachment_name`.
     stored
-        Names of those that the store has.
+        Returns the names of those that the store has, as far as these trials know.
+    store, key
+        The store, and the experiment's name in it.
+    noted
+        Called with the names, when there is another one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - its maker is one
         self,
         trial_id: int,
         added: MutableMapping[str, Any],
-        stored: Collection[str],
+        stored: Callable[[], Collection[str]],
         store: Store,
         key: str,
+        noted: Callable[[Sequence[str]], None],
     ) -> None:
         self._trial_id = trial_id
         self._added = added
         self._stored = stored
         self._store = store
         self._key = key
+        self._noted = noted
 
     def _name(self, name: str) -> str:
         return attachment_name(self._trial_id, name)
@@ -132,7 +145,7 @@ class TrialAttachments(MutableMapping[str, Any]):
             If another driver has the experiment.
         """
         self._store.attach(self._key, self._trial_id, name, content)
-        self._stored = tuple(dict.fromkeys([*self._stored, name]))
+        self._noted(tuple(dict.fromkeys([*self._stored(), name])))
 
     def open(self, name: str) -> BinaryIO:
         """Return one that is in the store as a file to read from; KeyError if there is none."""
@@ -150,19 +163,19 @@ class TrialAttachments(MutableMapping[str, Any]):
     def __delitem__(self, name: str) -> None:
         if self._name(name) in self._added:
             del self._added[self._name(name)]
-        elif name in self._stored:
+        elif name in self._stored():
             msg = f"attachment {name!r} of trial {self._trial_id} came with its result and stays"
             raise TypeError(msg)
         else:
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        return self._name(str(name)) in self._added or name in self._stored
+        return self._name(str(name)) in self._added or name in self._stored()
 
     def __iter__(self) -> Iterator[str]:
         prefix = self._name("")
         own = [n.removeprefix(prefix) for n in self._added if n.startswith(prefix)]
-        return iter(dict.fromkeys([*self._stored, *own]))
+        return iter(dict.fromkeys([*self._stored(), *own]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import trial_of
 from sparktrials.api.attachments import AllAttachments, TrialAttachments
-from sparktrials.api.constants import described
-from sparktrials.api.mismatch import difference
 from sparktrials.api.rows import Rows
 from sparktrials.api.shelf import Shelf
 from sparktrials.api.tabular import TabularView
@@ -20,24 +18,21 @@ from sparktrials.api.view import trial_id_of
 from sparktrials.errors import (
     InvalidArgument,
     InvalidArgumentType,
-    SpaceMismatch,
-    StoreError,
     StoreInUse,
 )
-from sparktrials.store import absorb, is_url, open_store
+from sparktrials.store import is_url, open_store
 from sparktrials.study.protocols import Experiment, Store
 from sparktrials.study.values import split
 
 if TYPE_CHECKING:
     from sparktrials.space import Space
-    from sparktrials.study.history import History
     from sparktrials.study.loop import Change
     from sparktrials.study.trial import Trial
 
     #: Attachments by trial id.
     _Files = Mapping[int, Mapping[str, bytes]] | None
 
-__all__ = ["DEFAULT_KEY", "KeptTrials"]
+__all__ = ["DEFAULT_KEY", "KeptTrials", "new_seed"]
 
 #: Name of the experiment that is given none.
 DEFAULT_KEY = "default"
@@ -175,15 +170,36 @@ class KeptTrials(TabularView):
         if self._store.experiment(self._key) is None:
             return
         news, self._position = self._store.read(self._key, self._position)
-        # What a result holds beside plain data is in memory only.
-        self._kept.take([t for t in news if not _ended(self._kept.get(t.id))])
+        self._kept.take(self._changed(news))
+
+    def _changed(self, news: Iterable[Trial]) -> list[Trial]:
+        """Return what the store has of trials that had not ended here.
+
+        Of those that had: what a result holds beside plain data is in memory only; attachments may
+        have come since.
+        """
+        changed = []
+        for trial in news:
+            known = self._kept.get(trial.id)
+            if not _ended(known):
+                changed.append(trial)
+            elif known is not None and known.attachments != trial.attachments:
+                self._kept.attach(trial.id, trial.attachments)
+        return changed
 
     def trial_attachments(self, trial: Any) -> TrialAttachments:  # noqa: ANN401 - document or id
         """Return the attachments of a trial, given its document or id: ``name -> content``."""
         trial_id = trial_id_of(trial)
-        known = self._kept.get(trial_id)
-        stored = () if known is None else known.attachments
-        return TrialAttachments(trial_id, self._added, stored, self._store, self._key)
+
+        def stored() -> Collection[str]:
+            known = self._kept.get(trial_id)
+            return () if known is None else known.attachments
+
+        def noted(names: Sequence[str]) -> None:
+            self._edited_rows()  # what users changed in documents comes first
+            self._kept.attach(trial_id, names)
+
+        return TrialAttachments(trial_id, self._added, stored, self._store, self._key, noted)
 
     @property
     def attachments(self) -> AllAttachments:
@@ -202,6 +218,20 @@ class KeptTrials(TabularView):
     def _best(self) -> Trial:
         self._edited_rows()
         return self._kept.best() or super()._best()
+
+    def compact(self) -> tuple[int, int]:
+        """Let the store give back the room of what is no more; return sizes before and after.
+
+        Bytes, or entries where a server does not tell bytes. It is done for the whole store, all
+        its experiments, and only by this call: deleting does not.
+
+        Raises
+        ------
+        StoreError
+            If the store was opened to be read, others use the file, or there is no room for a
+            second one.
+        """
+        return self._store.compact()
 
     def delete_all(self) -> None:
         """Remove the experiment from the store, with all its trials."""
@@ -240,7 +270,7 @@ class KeptTrials(TabularView):
         if self._store.experiment(self._key) is None:
             # Which space it is will be known when it is searched, at the latest.
             if experiment is None:
-                experiment = Experiment(key=self._key, fingerprint="", space=(), seed=_seed())
+                experiment = Experiment(key=self._key, fingerprint="", space=(), seed=new_seed())
             self._store.create(replace(experiment, key=self._key))
         stored = list(trials)
         if self._store.durable:
@@ -305,113 +335,14 @@ class KeptTrials(TabularView):
         """Return `n` new trial ids."""
         return list(self._kept.reserve(n))
 
-    def history_over(self, space: Space) -> History:
-        """Return these trials as a history over `space`, the one of the present run if there is.
-
-        Raises
-        ------
-        InvalidPoint
-            If a trial that is still to be evaluated does not fit the space.
-        """
-        rows = self._edited_rows()
-        history = self._kept.history
-        if history is not None and history.space.fingerprint == space.fingerprint:
-            return history
-        kept = Rows() if self._is_running else self._kept
-        return kept.over(space, rows, strict=True)
-
-    def counted_apart(self) -> int:
-        """Return how many trials count that are of another space than the present one."""
-        return self._kept.counted_apart()
-
-    # ------------------------------------------------------------------ running
-
-    @contextlib.contextmanager
-    def running(self, space: Space, seed: int | None) -> Iterator[tuple[History, int]]:
-        """Be the experiment's driver: yield its history over `space`, and its seed.
-
-        Raises
-        ------
-        SpaceMismatch
-            If the experiment has another space; both are shown.
-        StoreInUse
-            If another driver has it.
-        """
-        wanted = Experiment(
-            key=self._key,
-            fingerprint=space.fingerprint,
-            space=described(space),
-            seed=_seed() if seed is None else seed,
-        )
-        rows = self._edited_rows()
-        same = self._kept.is_over(space)
-        if not same:
-            Rows().over(space, rows, strict=True)  # refused before anything is bound
-        found = self._created(wanted)
-        self._store.acquire(self._key)
-        self._is_running = True
-        try:
-            if found.space != wanted.space:  # the same, but for the options of choices
-                self._store.bind(replace(wanted, seed=found.seed), replace=True)
-            if self._store.durable:
-                absorb(self._store, self._key)
-            since = self._position if same else 0
-            trials, self._position = self._store.read(self._key, since)
-            # What a result holds beside plain data is in memory only. A run that an error ended
-            # between the two may have left less in memory than in the store.
-            news = [t for t in trials if not _ended(self._kept.get(t.id))]
-            if same:
-                self._kept.take(news)
-                history = self._kept.renewed(space)
-            else:
-                all_rows = {t.id: t for t in rows} | {t.id: t for t in news}
-                strict = not self._store.durable
-                history = self._kept.over(space, all_rows.values(), strict=strict)
-            self._tell_apart()
-            yield history, found.seed if seed is None else seed
-        except BaseException:
-            # Whatever ended the run is what its user is to see.
-            with contextlib.suppress(StoreError):
-                self._store.release(self._key)
-            raise
-        else:
-            self._store.release(self._key)
-        finally:
-            self._is_running = False
-
-    def _created(self, wanted: Experiment) -> Experiment:
-        """Return the experiment as the store has it; one without any trial binds no space."""
-        found = self._store.create(wanted)
-        if not found.fingerprint:
-            found = self._store.bind(wanted)
-        if found.fingerprint == wanted.fingerprint:
-            return found
-        if not self._store.durable:
-            return self._store.bind(wanted, replace=True)
-        if not self._store.read(self._key)[0]:
-            self._store.delete(self._key)
-            found = self._store.create(wanted)
-            self._kept, self._position = Rows(), 0
-        if found.fingerprint != wanted.fingerprint:
-            raise SpaceMismatch(difference(found, wanted, self._store.url))
-        return found
-
-    def _tell_apart(self) -> None:
-        apart = self._kept.counted_apart()
-        if apart:
-            warnings.warn(
-                f"{apart} of {len(self._kept)} trials do not fit the search space as it is now: "
-                "they count for max_evals, and inform nothing",
-                stacklevel=5,
-            )
-
     def settle(self, changes: Sequence[Change], attachments: _Files = None) -> None:
         """Record changes outside of a run's loop, as the experiment's driver."""
         if changes:
             self._put([change.trial for change in changes], attachments)
 
 
-def _seed() -> int:
+def new_seed() -> int:
+    """Return the seed of a study that is given none."""
     return secrets.randbits(63)
 
 

@@ -89,6 +89,14 @@ class Rows:
             rows = {t.id: t for t in self.present()} | {t.id: t for t in trials}
             self.over(history.space, rows.values())
 
+    def attach(self, trial_id: int, names: Sequence[str]) -> None:
+        """Say which attachments a trial has, ended or not."""
+        for rows in (self._loose, self._apart):
+            if trial_id in rows:
+                rows[trial_id] = replace(rows[trial_id], attachments=tuple(names))
+        if self.history is not None and trial_id in self.history:
+            self.history.attach(trial_id, names)
+
     def over(self, space: Space, trials: Iterable[Trial], *, strict: bool = False) -> History:
         """Make these trials the rows, as a history over `space`, and return that.
 

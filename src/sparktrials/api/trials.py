@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.adoption import checked_document, renumbered, trial_of
 from sparktrials.api.attachments import attachment_name
-from sparktrials.api.documents import JOB_STATE_NEW
-from sparktrials.api.keeping import KeptTrials
+from sparktrials.api.drafting import drafts, drafts_from
+from sparktrials.api.driving import DrivenTrials
 from sparktrials.api.local import LocalJobs
 from sparktrials.api.shelf import DocumentList
 from sparktrials.api.view import trial_id_of
-from sparktrials.errors import InvalidArgument, InvalidTrial
+from sparktrials.errors import InvalidTrial
 from sparktrials.tracking.observer import checked_tracking
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Trials", "trials_from_docs"]
 
 
-class Trials(KeptTrials):
+class Trials(DrivenTrials):
     """The history of an experiment; evaluates trials on this machine.
 
     One after the other in this process, unless `n_jobs` says otherwise.
@@ -223,22 +223,7 @@ class Trials(KeptTrials):
         InvalidArgument
             If the arguments differ in length.
         """
-        _same_length(tids=tids, specs=specs, results=results, miscs=miscs)
-        return [
-            {
-                "state": JOB_STATE_NEW,
-                "tid": tid,
-                "spec": spec,
-                "result": result,
-                "misc": misc,
-                "exp_key": self._exp_key,
-                "owner": None,
-                "version": 0,
-                "book_time": None,
-                "refresh_time": None,
-            }
-            for tid, spec, result, misc in zip(tids, specs, results, miscs, strict=True)
-        ]
+        return drafts(tids, specs, results, miscs, self._exp_key)
 
     def source_trial_docs(
         self,
@@ -257,18 +242,7 @@ class Trials(KeptTrials):
         InvalidTrial
             If a misc names another tid or source.
         """
-        _same_length(tids=tids, specs=specs, results=results, miscs=miscs, sources=sources)
-        documents = []
-        rows = zip(tids, specs, results, miscs, sources, strict=True)
-        for tid, spec, result, misc, source in rows:
-            for name, value in (("tid", tid), ("cmd", None), ("from_tid", source["tid"])):
-                if misc.setdefault(name, value) != value and name != "cmd":
-                    msg = f"trial {tid}: misc[{name!r}] must be {value!r}, got {misc[name]!r}"
-                    raise InvalidTrial(msg)
-            kept = ("state", "exp_key", "owner", "book_time", "refresh_time")
-            document = {"version": 0, "tid": tid, "spec": spec, "result": result, "misc": misc}
-            documents.append({**document, **{name: source[name] for name in kept}})
-        return documents
+        return drafts_from(tids, specs, results, miscs, sources)
 
     def aname(self, trial: Mapping[str, Any], name: str) -> str:
         """Return the name of a trial's attachment among ``trials.attachments``."""
@@ -377,14 +351,6 @@ class Trials(KeptTrials):
             trials_save_file=trials_save_file,
             **others,
         )
-
-
-def _same_length(**columns: Sequence[Any]) -> None:
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{n} {name}" for name, n in lengths.items())
-        msg = f"there must be as many {', '.join(lengths)}; got {found}"
-        raise InvalidArgument(msg)
 
 
 def trials_from_docs(

@@ -164,7 +164,7 @@ def rm(
             raise InvalidArgument(msg)
         with opened(url) as reader:  # a name that is wrong makes no file
             experiments = chosen(reader, exp_key)
-            sizes = {e.key: len(reader.records(e.key)) for e in experiments}
+            sizes = {e.key: reader.count(e.key) for e in experiments}
         if not sizes:
             typer.echo("there is nothing to remove")
             return

@@ -131,12 +131,12 @@ def mongo_worker_app() -> None:
 
 
 def _counted(command: str, url: str, exp_key: str | None) -> int:
-    from sparktrials.store import open_store  # noqa: PLC0415 - one option's
+    from sparktrials.commands.terminal import opened  # noqa: PLC0415 - one option's
 
     try:
-        store = open_store(url)
-        keys = [e.key for e in store.experiments() if exp_key in {None, e.key}]
-        return sum(len(store.read(key)[0]) for key in keys)
+        with opened(url, to_write=True) as store:  # the worker makes what is not there, too
+            keys = [e.key for e in store.experiments() if exp_key in {None, e.key}]
+            return sum(map(store.count, keys))
     except SparkTrialsError as error:
         _fail(command, error)
 

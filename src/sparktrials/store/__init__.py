@@ -13,7 +13,7 @@ from sparktrials.store.spooling import SpoolingStore
 from sparktrials.store.url import is_url, kind_of, masked, sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sparktrials.store.sqlite import SQLiteStore
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 #: Whether files are worked on elsewhere, with snapshots: ``auto``, ``always`` or ``never``.
 _SNAPSHOTS = "SPARKTRIALS_SNAPSHOTS"
+
+#: Kind of store -> what to install for it, for people: the extras of that name.
+_PACKAGES: Mapping[str, str] = {
+    "sql": "sqlalchemy 'psycopg[binary]' pymysql",
+    "mongo": "'pymongo<5'",
+}
 
 __all__ = [
     "MemoryStore",
@@ -130,7 +136,7 @@ def _opened(url: str, *, read_only: bool) -> Store:
 
         return MongoStore(url, read_only=read_only)
     except ModuleNotFoundError as error:
-        msg = f"{masked(url)} needs packages ({error}): pip install 'sparktrials[{kind}]'"
+        msg = f"{masked(url)} needs packages ({error}): pip install {_PACKAGES[kind]}"
         raise StoreUnavailable(msg) from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparktrials.errors import StoreCorrupt, StoreError, StoreVersionError
+from sparktrials.store.contents import PIECE_SIZE
 from sparktrials.store.rows import trial_from
 from sparktrials.store.spool import files, waiting
 from sparktrials.study.trial import TrialState
@@ -120,7 +121,9 @@ def _attachments(store: DurableStore, key: str, trials: list[Trial]) -> Iterator
     for trial in trials:
         for name in trial.attachments:
             try:
-                store.attachment(key, trial.id, name)
+                with store.open_attachment(key, trial.id, name) as stream:
+                    while stream.read(PIECE_SIZE):
+                        pass
             except (KeyError, StoreCorrupt):
                 wrong.append(f"{name!r} of trial {trial.id}")
     if wrong:

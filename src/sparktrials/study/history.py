@@ -7,6 +7,7 @@ history depends on the set of trials only.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -133,6 +134,14 @@ class History:
                 self._best = trial
         for follower in self._followers.values():
             follower.note(self, row, before)
+
+    def attach(self, trial_id: int, names: Sequence[str]) -> None:
+        """Say which attachments a trial has: that changes with none of the columns."""
+        row = self._row[trial_id]
+        old = self._trials[row]
+        new = self._trials[row] = replace(old, attachments=tuple(names))
+        if self._best is old:
+            self._best = new
 
     def follow(self, kind: Callable[[History], _F]) -> _F:
         """Return the follower of a kind: made of what is there when it is first asked for."""

@@ -333,5 +333,11 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove an experiment with all its trials and attachments."""
 
+    def compact(self) -> tuple[int, int]:
+        """Give back the room of what is no more; return the sizes before and after.
+
+        Bytes, or entries where bytes are not told.
+        """
+
     def close(self) -> None:
         """Free everything; idempotent."""

@@ -58,7 +58,7 @@ def checked_tracking(value: object) -> object:
         msg = f"tracking must be 'mlflow', None or False, got {value!r}"
         raise InvalidArgument(msg)
     if importlib.util.find_spec("mlflow") is None:
-        msg = "tracking='mlflow' needs MLflow: pip install 'sparktrials[mlflow]'"
+        msg = "tracking='mlflow' needs MLflow: pip install mlflow"
         raise InvalidArgument(msg)
     return value
 

