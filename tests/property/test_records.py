@@ -203,6 +203,8 @@ def test_any_document(document):
         '{"v":1,"id":0,"state":"ok","point":{"x":1' + "0" * 5000 + "}}",
         '{"v":1,"id":0,"state":"ok","point":{"x":1' + "0" * 400 + "}}",
         '{"v":1,"id":0,"state":"ok","point":{},"loss":1e999}',
+        '{"v":1,"id":0,"state":"ok","point":{},"created":1e300}',
+        '{"v":1,"id":0,"state":"ok","point":{},"finished":-1e12}',
         '{"v":1,"id":0,"state":"done","point":{}}',
         '{"v":1,"id":0,"state":"ok"}',
         '{"v":1,"id":true,"state":"ok","point":{}}',
@@ -283,7 +285,13 @@ def test_a_result_that_is_no_mapping():
         Experiment,
         key=any_text,
         fingerprint=any_text,
-        space=st.lists(st.dictionaries(any_text, any_text, max_size=3), max_size=3),
+        space=st.lists(
+            st.fixed_dictionaries(
+                dict.fromkeys(("label", "distribution", "condition"), any_text),
+                optional={"options": any_text, "more": any_text},
+            ),
+            max_size=3,
+        ),
         seed=st.integers(),
     )
 )
@@ -294,10 +302,12 @@ def test_experiments_come_back(experiment):
 def test_an_experiment_that_cannot_be_stored():
     with pytest.raises(InvalidTrial, match="'k' cannot be stored"):
         encode_experiment(Experiment(key="k", fingerprint="f", space=[], seed=object()))
+    with pytest.raises(InvalidTrial, match="'k' cannot be stored: 'label'"):
+        encode_experiment(Experiment(key="k", fingerprint="f", space=[{}], seed=1))
 
 
 @pytest.mark.parametrize("field", ["key", "fingerprint", "space", "seed"])
-@pytest.mark.parametrize("value", [None, 1.5, [1], {"a": 1}, [{"a": 1}]])
+@pytest.mark.parametrize("value", [None, 1.5, [1], {"a": 1}, [{"a": 1}], [{"label": "x"}]])
 def test_a_damaged_experiment(field, value):
     document = json.loads(encode_experiment(Experiment(key="k", fingerprint="f", space=[], seed=1)))
     document[field] = value

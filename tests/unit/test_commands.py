@@ -314,6 +314,12 @@ def test_doctor_finds(url, tmp_path):
     assert "1 attachments are missing or damaged: 'model' of trial 5" in wrong(url)
 
 
+def test_doctor_does_not_list_a_gap_of_any_length(url, tmp_path):
+    with SQLiteStore(tmp_path / "h.db") as store:
+        store.append("two", [trial(2**62)])
+    assert f"{2**62 - 1} ids are missing: 1, 2, 3, 4, 5 and {2**62 - 6} more" in wrong(url)
+
+
 def test_doctor_of_a_cut_file(url, tmp_path):
     path = tmp_path / "h.db"
     path.write_bytes(path.read_bytes()[:-100])
@@ -378,5 +384,8 @@ def test_the_program(url):
     command = [Path(sys.executable).parent / "sparktrials", "doctor", url]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "nothing is wrong" in done.stdout
+    module = [sys.executable, "-m", "sparktrials", "ls", url]
+    done = subprocess.run(module, capture_output=True, text=True, check=True)
+    assert done.stdout == told("ls", url)
     done = subprocess.run([*command, "--no-such"], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -20,7 +20,7 @@ from sparktrials.errors import (
     InvalidArgumentType,
     StoreInUse,
 )
-from sparktrials.store import is_url, open_store
+from sparktrials.store import is_url, masked, open_store
 from sparktrials.study.protocols import Experiment, Store
 from sparktrials.study.values import split
 
@@ -55,11 +55,13 @@ class KeptTrials(TabularView):
     ) -> None:
         if isinstance(store, str) and not is_url(store):
             if "/" in store or store.endswith((".db", ".sqlite", ".sqlite3")):
-                msg = f"store must be a URL; for a file write 'sqlite:///{store}', got {store!r}"
+                shown = masked(store)
+                msg = f"store must be a URL; for a file write 'sqlite:///{shown}', got {shown!r}"
                 raise InvalidArgument(msg)
             if exp_key is not None:
                 msg = (
-                    f"store must be a URL such as 'sqlite:///{store}.db', got {store!r} beside "
+                    f"store must be a URL such as 'sqlite:///{masked(store)}.db', got "
+                    f"{masked(store)!r} beside "
                     f"exp_key={exp_key!r}"
                 )
                 raise InvalidArgument(msg)

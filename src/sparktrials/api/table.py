@@ -83,10 +83,12 @@ def columns_of(
     ]
     rows = [values(t) for t in trials]
     names = dict.fromkeys([*labels, *(label for row in rows for label in row)])
-    columns += [_column(f"params_{name}", [row.get(name) for row in rows]) for name in names]
+    columns += [_column(_utf8(f"params_{name}"), [row.get(name) for row in rows]) for name in names]
     results = [_scalars(t.result) for t in trials]
     names = dict.fromkeys(name for row in results for name in row)
-    columns += [_column(f"result_{name}", [row.get(name) for row in results]) for name in names]
+    columns += [
+        _column(_utf8(f"result_{name}"), [row.get(name) for row in results]) for name in names
+    ]
     columns += [
         Column(name, "time", [_time(getattr(t, name)) for t in trials])
         for name in ("created", "started", "finished")
@@ -95,9 +97,9 @@ def columns_of(
         *columns,
         _floats("duration_s", [t.duration_s for t in trials]),
         Column("attempt", "int", [t.attempt for t in trials]),
-        Column("host", "text", [t.host for t in trials]),
-        Column("error_type", "text", [t.failure and t.failure.type for t in trials]),
-        Column("error_message", "text", [t.failure and t.failure.message for t in trials]),
+        Column("host", "text", [_text(t.host) for t in trials]),
+        Column("error_type", "text", [_text(t.failure and t.failure.type) for t in trials]),
+        Column("error_message", "text", [_text(t.failure and t.failure.message) for t in trials]),
     ]
 
 
@@ -157,5 +159,9 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 - an option, or a result's
             text = dumps(value)
         except (TypeError, ValueError, RecursionError):
             text = repr(value)
-    # Half of a surrogate pair is no text for anybody else.
-    return None if text is None else text.encode(errors="backslashreplace").decode()
+    return None if text is None else _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    """Return a text that others can write: half of a surrogate pair is none."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

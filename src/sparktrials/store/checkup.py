@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,10 +86,12 @@ def _experiment(store: DurableStore, key: str) -> Iterator[Finding]:
             key,
         )
     known = {number for number in numbers if type(number) is int}
-    missing = [str(i) for i in range(max(known, default=-1) + 1) if i not in known]
-    if missing:
+    n_missing = max(known, default=-1) + 1 - len(known)
+    if n_missing > 0:
+        # As many as are shown: of a number that damage made, nobody could list all.
+        first = itertools.islice((str(i) for i in itertools.count() if i not in known), _MOST_SHOWN)
         yield Finding(
-            f"{len(missing)} ids are missing: {_some(missing)}",
+            f"{n_missing} ids are missing: {_some([*first], n_missing)}",
             "trials were lost, or came with gaps from elsewhere: compare with a copy; to number "
             "them anew is not offered",
             key,
@@ -149,6 +152,7 @@ def _running(store: DurableStore, key: str, trials: list[Trial]) -> Iterator[Fin
         )
 
 
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - _MOST_SHOWN} more" if len(items) > _MOST_SHOWN else ""
+def _some(items: list[str], n: int | None = None) -> str:
+    n_more = (len(items) if n is None else n) - _MOST_SHOWN
+    more = f" and {n_more} more" if n_more > 0 else ""
     return ", ".join(items[:_MOST_SHOWN]) + more

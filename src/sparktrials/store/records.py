@@ -30,6 +30,9 @@ _NUMBERS = frozenset({int, float})
 _TEXT = frozenset({str})
 _WHOLE = frozenset({int})
 _LARGEST_ID = 2**63 - 1  # what databases number rows with
+_OF_A_PARAMETER = ("label", "distribution", "condition")
+_TIMES = ("created", "started", "finished")
+_FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, since 1970
 
 #: Field -> the types that it may have in JSON; those after `point` may be absent.
 _FIELDS: Mapping[str, frozenset[type]] = {
@@ -101,11 +104,11 @@ def _document(trial: Trial) -> dict[str, Any]:
     if trial.host is not None:
         document["host"] = trial.host
     if trial.created is not None:
-        document["created"] = _number("created", trial.created)
+        document["created"] = _time("created", trial.created)
     if trial.started is not None:
-        document["started"] = _number("started", trial.started)
+        document["started"] = _time("started", trial.started)
     if trial.finished is not None:
-        document["finished"] = _number("finished", trial.finished)
+        document["finished"] = _time("finished", trial.finished)
     if trial.duration_s is not None:
         document["duration_s"] = _number("duration_s", trial.duration_s)
     if trial.seed is not None:
@@ -129,6 +132,15 @@ def _number(name: str, value: object) -> int | float:
         msg = f"its {name} must be a finite number, got {reprlib.repr(value)}"
         raise TypeError(msg)
     return value  # type: ignore[return-value]
+
+
+def _time(name: str, value: object) -> int | float:
+    """Return seconds since 1970 that a calendar has: of the years 1 to 9999."""
+    seconds = _number(name, value)
+    if not _FIRST_S <= seconds < _LAST_S:
+        msg = f"its {name} must be a time of the years 1 to 9999, got {reprlib.repr(value)}"
+        raise ValueError(msg)
+    return seconds
 
 
 def _whole(name: str, value: object) -> int:
@@ -201,6 +213,10 @@ def _trial(fields: dict[str, Any], *, tags: bool) -> Trial:
     if not all(map(math.isfinite, point.values())) or not math.isfinite(fields.get("loss", 0)):
         msg = "a number is infinite"
         raise ValueError(msg)
+    for name in _TIMES:
+        if name in fields and not _FIRST_S <= fields[name] < _LAST_S:
+            msg = f"{name} is no time of the years 1 to 9999"
+            raise ValueError(msg)
     if fields["id"] < 0 or fields.get("attempt", 0) < 0:
         msg = "id and attempt count from 0"
         raise ValueError(msg)
@@ -252,6 +268,8 @@ def encode_experiment(experiment: Experiment) -> str:
         If a field does not fit JSON.
     """
     try:
+        for row in experiment.space:
+            _texts("space", [row[name] for name in _OF_A_PARAMETER])
         return encode_json(
             {
                 "v": VERSION,
@@ -261,7 +279,7 @@ def encode_experiment(experiment: Experiment) -> str:
                 "seed": int(experiment.seed),
             }
         )
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
         msg = f"experiment {experiment.key!r} cannot be stored: {error}"
         raise InvalidTrial(msg) from error
 
@@ -290,5 +308,5 @@ def _experiment(document: dict[str, Any]) -> Experiment:
         msg = "seed must be a whole number and space a list"
         raise TypeError(msg)
     for row in space:
-        _texts("space", list(row.values()))
+        _texts("space", [*(row[name] for name in _OF_A_PARAMETER), *row.values()])
     return Experiment(key=key, fingerprint=fingerprint, space=space, seed=seed)

@@ -54,17 +54,18 @@ def condition(session: Session) -> Iterator[Finding]:
 
 
 def compacted(session: Session) -> tuple[int, int]:
-    """Write the file anew, without what is unused; return its sizes before and after.
+    """Write the file anew, without what is unused; return sizes before and after, with the log.
 
     Raises
     ------
     StoreError
         If others use it, or there is no room for a second one.
     """
-    before = _size(session.path)
+    log = session.path.with_name(session.path.name + "-wal")
+    before = _size(session.path) + _size(log)
     session.alone(lambda db: db.execute("VACUUM"))
     session.alone(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
-    return before, _size(session.path)
+    return before, _size(session.path) + _size(log)
 
 
 def _size(path: Path) -> int:

@@ -211,9 +211,11 @@ class _Worker:
     def _evaluate(self, assignment: Assignment) -> None:
         job = assignment.job
         _log.info("%s: attempt %d", assignment, job.attempt)
-        content = pinned_content(self._board, job.specification)
         try:
-            specification = Specification.of(content)
+            specification = Specification.of(pinned_content(self._board, job.specification))
+        except StoreError as error:
+            self._pass_on(assignment, error)
+            return
         except ValueError as error:
             event = Lost(job.trial, job.attempt, f"what is to be evaluated is damaged: {error}")
             self._surely(assignment, partial(assignment.lose, event))
@@ -225,6 +227,9 @@ class _Worker:
             is_for = (job.objective, job.code, timeout_s, specification.imports)
             task = partial(self._task, job, specification, timeout_s)
             self._bench.give(is_for, task, specification.trial(job.trial, job.attempt))
+        except StoreError as error:
+            self._pass_on(assignment, error)
+            return
         except Exception as error:  # noqa: BLE001 - a pickle's, too
             self._leave(assignment, error)
             return
@@ -235,6 +240,11 @@ class _Worker:
             return named_task(job.objective, specification, timeout_s, self._allowed)
         payload = pinned_content(self._board, f"{code_of(job.key)}{job.code}/")
         return pickled_task(payload, specification, timeout_s)
+
+    def _pass_on(self, assignment: Assignment, error: StoreError) -> None:
+        """Hand a trial back whose task the store did not tell in time: nobody is to blame."""
+        _log.warning("%s: the store does not say what to evaluate: %s", assignment, error)
+        self._surely(assignment, assignment.hand_back)
 
     def _leave(self, assignment: Assignment, error: BaseException) -> None:
         """Hand a trial back that cannot be evaluated here, and take none like it again."""

@@ -167,7 +167,9 @@ def test_experiment_keys(key):
         Trials(exp_key=key)
 
 
-@pytest.mark.parametrize("url", ["nosuch://x", "sqlite:/x", "://", 3, "mysql://u:secret@h/d"])
+@pytest.mark.parametrize(
+    "url", ["nosuch://x", "sqlite:/x", "://", 3, "mysql://u:secret@h/d", "u:secret@h/d"]
+)
 def test_store_urls(url):
     with pytest.raises((InvalidArgument, InvalidArgumentType, StoreError)) as caught:
         Trials(url)

@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 Document = dict[str, Any]
 
 _DATABASE = "sparktrials"
+#: Where pymongo's messages go on for themselves: settings, the state of its threads.
+_ASIDE = re.compile(r",? \(configured timeouts:|, Timeout: |, Topology Description: |, full error:")
 #: What pymongo is told unless the URL says otherwise.
 _OPTIONS: dict[str, Any] = {
     "serverselectiontimeoutms": 5_000,
@@ -173,7 +175,7 @@ class Client:
             except (errors.PyMongoError, BSONError) as error:
                 fault = _fault_of(error)
                 text = " ".join(scrubbed(str(error), self.place.secrets).split())
-                made = fault.error(self.url, text.partition(", full error:")[0])
+                made = fault.error(self.url, _ASIDE.split(text)[0])
                 if not (fault.passes and patience.wait()):
                     raise made from None  # pymongo's own words may have the secrets, too
                 if patience.is_news:

@@ -82,6 +82,8 @@ def parsed(text: str) -> URL:
     shown = masked(text)
     try:
         url = make_url(text)
+        if "@" in (url.host or ""):  # the end of a password: not to be shown, nor to be called
+            raise exc.ArgumentError(shown)
         url = url.set(drivername=_DRIVERS.get(url.drivername.lower(), url.drivername.lower()))
     except (exc.ArgumentError, ValueError):
         msg = (
