@@ -316,7 +316,7 @@ def test_doctor_finds(url, tmp_path):
 
 def test_doctor_does_not_list_a_gap_of_any_length(url, tmp_path):
     with SQLiteStore(tmp_path / "h.db") as store:
-        store.append("two", [trial(2**62)])
+        store.append("two", [trial(2**62, created=1.0, started=2.0)])
     assert f"{2**62 - 1} ids are missing: 1, 2, 3, 4, 5 and {2**62 - 6} more" in wrong(url)
 
 

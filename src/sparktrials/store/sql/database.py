@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -80,17 +81,17 @@ def parsed(text: str) -> URL:
         If it is malformed, or names no database.
     """
     shown = masked(text)
-    try:
+    url: URL | None = None
+    with suppress(exc.ArgumentError, ValueError):
         url = make_url(text)
-        if "@" in (url.host or ""):  # the end of a password: not to be shown, nor to be called
-            raise exc.ArgumentError(shown)
         url = url.set(drivername=_DRIVERS.get(url.drivername.lower(), url.drivername.lower()))
-    except (exc.ArgumentError, ValueError):
+    # A host with @ is the end of a password, and must not be shown, nor be asked for.
+    if url is None or "@" in (url.host or ""):
         msg = (
             f"the store's URL {shown!r} is malformed: kind://user:password@host:port/database, "
             "characters like @ / : in user and password as %40 %2F %3A"
         )
-        raise InvalidArgument(msg) from None
+        raise InvalidArgument(msg)
     if not url.database:
         msg = f"the store's URL {shown!r} names no database: add its name, as in /sparktrials"
         raise InvalidArgument(msg)
