@@ -39,7 +39,7 @@ def test_reports_leave_nothing_behind(store):
         store.append(KEY, [reported(0, step), reported(1, step)])
     store.append(KEY, [trial(0, OK)])
     position = store.read(KEY)[1]
-    mine = store._journals[KEY][1]
+    mine = store._journals.of(KEY)
     mine.sweep()
     assert count(store, sweeping.ENTRIES) <= before + 3, "the holder, and one for each trial"
     assert store.read(KEY)[0] == [trial(0, OK), reported(1, 29)]
@@ -60,7 +60,7 @@ def test_rows_in_pieces(store, monkeypatch):
         for step in range(5):
             store.append(KEY, [reported(0, step)])
             assert reader.read(KEY)[0] == [reported(0, step)]
-        store._journals[KEY][1].sweep()
+        store._journals.of(KEY).sweep()
         assert count(store, journal.PIECES) == before + 1
         assert reader.read(KEY)[0] == [reported(0, 4)]
 
@@ -69,7 +69,7 @@ def test_attachments_that_were_replaced(store):
     before = count(store, journal.PIECES)
     for attempt in range(1, 4):
         store.append(KEY, [trial(0, attempt=attempt)], {0: {"a": b"%d" % attempt}})
-    store._journals[KEY][1].sweep()
+    store._journals.of(KEY).sweep()
     assert count(store, journal.PIECES) == before + 1
     assert store.attachment(KEY, 0, "a") == b"3"
 
@@ -80,7 +80,7 @@ def test_a_writer_that_slept(store, monkeypatch):
         sleeper.append(KEY, [trial(0)])
         for step in range(20):
             store.append(KEY, [reported(1, step)])
-        store._journals[KEY][1].sweep()
+        store._journals.of(KEY).sweep()
         swept = count(store, sweeping.ENTRIES)
         monkeypatch.setattr(journal, "_TRUST_S", -1.0)
         sleeper.append(KEY, [trial(2)])

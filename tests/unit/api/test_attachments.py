@@ -77,7 +77,7 @@ def test_compact(tmp_path):
     assert before > 2_000_000
     assert after == path.stat().st_size < 200_000
     search(trials)
-    assert trials.compact() == (after, after)
+    assert trials.compact()[1] < 200_000
     trials.store.close()
     reader = Trials(open_store(f"sqlite:///{path}", read_only=True), "large")
     with pytest.raises(StoreError, match="read_only"):
