@@ -137,20 +137,20 @@ class SparkDispatcher:
         """
         if self._nodes > 1:
             self._backend.check_together(self._nodes)
-        growing = self._backend.growing()
+        grows_to = self._backend.grows_to()
         with contextlib.ExitStack() as undo:
             with held():
                 server = self._listen()
                 if server is not None:
                     undo.callback(server.close)
-            opened = self._open(task, server, growing=growing)
+            opened = self._open(task, server, grows_to)
             with held():
                 self._taken.clear()
                 self._pending = []
                 self._opened = opened
                 undo.pop_all()
 
-    def _open(self, task: Task, server: ChannelServer | None, *, growing: bool) -> _Open:
+    def _open(self, task: Task, server: ChannelServer | None, grows_to: float) -> _Open:
         shipment = self._backend.ship(task)
         study = SparkStudy(
             task=task,
@@ -161,12 +161,13 @@ class SparkDispatcher:
             parallelism=self._parallelism,
             limit_threads=self._limit_threads,
             nodes=self._nodes,
+            grows_to=grows_to,
         )
         endings = Endings(self._backend, self._cluster_slots)
         packs = Packs(study, packing=self._packing)
         leases = None
         if server is not None:
-            leases = Leases(study, server, endings, packing=self._packing, growing=growing)
+            leases = Leases(study, server, endings, packing=self._packing)
         return _Open(study, endings, packs, leases, server, pulling=leases is not None)
 
     def _listen(self) -> ChannelServer | None:

@@ -56,8 +56,11 @@ class Backend(Protocol):
         SparkContextStopped
         """
 
-    def growing(self) -> bool:
-        """Whether the cluster gets more slots when jobs wait for one."""
+    def grows_to(self) -> float:
+        """Return how many slots the cluster may get when jobs wait for one; 0: it does not grow.
+
+        Infinite where that is not known.
+        """
 
     def waiting(self) -> int:
         """Return how many tasks of this application wait for a slot, as far as is known.

@@ -38,7 +38,7 @@ def check_barrier(context: Any, backend: Backend, nodes: int) -> None:  # noqa: 
     InvalidArgument
         If the cluster cannot run that many tasks at once, or no barrier jobs at all.
     """
-    if backend.growing():
+    if backend.grows_to():
         msg = (
             f"nodes_per_trial={nodes}: Spark runs no barrier jobs with dynamic allocation; set "
             "spark.dynamicAllocation.enabled=false"

@@ -15,7 +15,7 @@ from sparktrials.dispatch.shipping import digest_of, make_task, package_zip, pay
 from sparktrials.dispatch.spark_backend import Shipment
 from sparktrials.dispatch.spark_channel import place_to_listen
 from sparktrials.dispatch.spark_errors import JobFailure, judge
-from sparktrials.dispatch.spark_resources import DECLINED, profile_on
+from sparktrials.dispatch.spark_resources import DECLINED, grown_slots, profile_on
 from sparktrials.dispatch.spark_session import (
     STOPPED,
     is_stopped,
@@ -86,9 +86,9 @@ class ClassicBackend:
         """Return how many tasks the executors can run at once."""
         return slots_of(self._context, self._profile)
 
-    def growing(self) -> bool:
-        """Whether dynamic allocation is on."""
-        return self._setting("spark.dynamicAllocation.enabled", "false").lower() == "true"
+    def grows_to(self) -> float:
+        """Return what dynamic allocation allows."""
+        return grown_slots(self._setting, self._profile)
 
     def _setting(self, name: str, default: str) -> str:
         return setting_of(self._context, name, default)

@@ -29,7 +29,7 @@ from sparktrials.dispatch.spark_connect_interrupts import Interrupts
 from sparktrials.dispatch.spark_connect_pickling import dumps
 from sparktrials.dispatch.spark_connect_slots import ConnectSlots
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge_connect
-from sparktrials.dispatch.spark_resources import DECLINED, is_local, need_profile
+from sparktrials.dispatch.spark_resources import DECLINED, grown_slots, is_local, need_profile
 from sparktrials.errors import InvalidArgument, SparkContextStopped
 
 if TYPE_CHECKING:
@@ -143,12 +143,11 @@ class ConnectBackend:
         found: int = self._asked(self._slots)
         return found
 
-    def growing(self) -> bool:
-        """Whether dynamic allocation is on."""
+    def grows_to(self) -> float:
+        """Return what dynamic allocation allows."""
         self.check()
-        conf = self._session.conf
-        found = self._asked(lambda: conf.get("spark.dynamicAllocation.enabled", "false"))
-        return str(found).lower() == "true"
+        found: float = self._asked(lambda: grown_slots(self._session.conf.get, self._profile))
+        return found
 
     def waiting(self) -> int:
         """Spark Connect does not say; leases, which ask, need a channel anyway."""

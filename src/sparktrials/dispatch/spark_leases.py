@@ -71,8 +71,6 @@ class Leases:
         Judges jobs.
     packing
         Whether short trials may be sent several at a time.
-    growing
-        Whether the cluster grows when jobs wait: then a few more are submitted than it has slots.
     """
 
     def __init__(
@@ -82,12 +80,10 @@ class Leases:
         endings: Endings,
         *,
         packing: bool,
-        growing: bool,
     ) -> None:
         self._study = study
         self._server = server
         self._endings = endings
-        self._growing = growing
         adaptive = study.task.adaptive
         batch_s = _BATCH_S if adaptive else _BATCH_BLIND_S
         self._pacer = Pacer(adaptive=adaptive, packing=packing, target_s=batch_s)
@@ -120,8 +116,7 @@ class Leases:
     @property
     def capacity(self) -> int:
         """How many trials may run at once."""
-        slots, wanted = self._study.slots(), self._study.parallelism
-        return slots if wanted is None else min(slots, wanted)
+        return self._study.capacity()
 
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
@@ -241,10 +236,6 @@ class Leases:
         capacity = self.capacity
         starting = sum(1 for x in self._leases.values() if x.peer is None and not x.over)
         room = capacity - len(self._leases)
-        if self._growing and self._queue:
-            more = max(2, math.ceil(capacity / 4))
-            wanted = self._study.parallelism
-            room += more if wanted is None else max(0, wanted - capacity)
         for _ in range(min(room, len(self._queue) - starting)):
             self._start()
 

@@ -54,14 +54,18 @@ class Packs:
 
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
+        tasks = self._tasks()
+        return max(0, tasks - len(self._study.jobs)) * self._pacer.pack(tasks)
+
+    def _tasks(self) -> int:
+        """Return how many tasks to keep submitted."""
         study = self._study
-        tasks = self._pacer.tasks(study.slots(), study.parallelism)
-        return max(0, tasks - len(study.jobs)) * self._pacer.pack(tasks)
+        return max(study.capacity(), self._pacer.tasks(study.slots(), study.parallelism))
 
     def submit(self, trials: Sequence[Trial], alone: Collection[int]) -> None:
         """Queue trials, packed, but for those that are to run alone."""
         study, slots = self._study, self._study.slots()
-        tasks = self._pacer.tasks(slots, study.parallelism)
+        tasks = self._tasks()
         packs = [(t,) for t in trials if t.id in alone]
         fresh = tuple(t for t in trials if t.id not in alone)
         free = max(1, tasks - len(study.jobs) - len(packs))

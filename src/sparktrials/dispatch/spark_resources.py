@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 
-__all__ = ["DECLINED", "is_local", "need_profile", "profile_on"]
+__all__ = ["DECLINED", "grown_slots", "is_local", "need_profile", "profile_on"]
 
 DECLINED = (
     "resource_profile has no effect on spark.master=%s: there are no executors whose resources "
@@ -103,3 +105,27 @@ def _shown(profile: Any) -> str:  # noqa: ANN401
     task = {name: request.amount for name, request in profile.taskResources.items()}
     executor = {name: request.amount for name, request in profile.executorResources.items()}
     return f"(task: {task}, executor: {executor})"
+
+
+def grown_slots(get: Callable[[str, str], Any], profile: Any | None) -> float:  # noqa: ANN401
+    """Return how many tasks can run at once when dynamic allocation has grown a cluster.
+
+    0 where it is off; infinite where the settings do not say, or a profile asks for other executors.
+
+    Parameters
+    ----------
+    get
+        Returns a setting of Spark's, given its default.
+    profile
+        A ``ResourceProfile``, or None.
+    """
+    enabled = str(get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
+    if not enabled or is_local(str(get("spark.master", ""))):
+        return 0
+    most, cores = (
+        str(get(name, ""))
+        for name in ("spark.dynamicAllocation.maxExecutors", "spark.executor.cores")
+    )
+    if profile is not None or not (most.isdecimal() and cores.isdecimal()):
+        return math.inf
+    return int(most) * max(1, int(cores) // int(get("spark.task.cpus", "1")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class SparkStudy:
         Whether thread pools of libraries keep to a task's cpus.
     nodes
         Tasks for each trial.
+    grows_to
+        How many slots the cluster may get when jobs wait for one; 0: it does not grow.
     """
 
     task: Task
@@ -79,6 +82,18 @@ class SparkStudy:
     parallelism: int | None
     limit_threads: bool = True
     nodes: int = 1
+    grows_to: float = 0
+
+    def capacity(self) -> int:
+        """Return how many trials to have under way, where none is queued ahead.
+
+        On a cluster that grows that is a few more than it has slots: it grows for jobs that wait.
+        """
+        slots = self.slots()
+        if slots < self.grows_to:
+            more = max(2, math.ceil(slots / 4))
+            slots = int(min(slots + more, self.grows_to))
+        return slots if self.parallelism is None else min(slots, self.parallelism)
 
     def pack(self, trials: Sequence[Trial], **more: Any) -> Pack:  # noqa: ANN401 - of a `Pack`
         """Return trials as a task takes them."""

@@ -234,7 +234,7 @@ def test_a_session_that_was_stopped_is_an_error_that_says_what_to_do():
     session = Session()
     session.is_stopped = True
     backend = ConnectBackend(session)
-    for act in (backend.slots, backend.growing, lambda: backend.ship(task())):
+    for act in (backend.slots, backend.grows_to, lambda: backend.ship(task())):
         with pytest.raises(SparkContextStopped, match=r"stop\(\) the session, make a new one"):
             act()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,13 +75,15 @@ class Shipment:
 class Bench:
     """Leases on a cluster of `slots`, with tasks that the test plays."""
 
-    def __init__(self, slots=2, parallelism=None, trial_timeout=None, growing=False, packing=True):
+    def __init__(self, slots=2, parallelism=None, trial_timeout=None, grows_to=0, packing=True):
         self.n = slots
         self.server, self.jobs = Server(), Jobs()
         task = Task(objective=abs, space=SPACE, name="study", trial_timeout=trial_timeout)
-        study = SparkStudy(task, self, Shipment(), self.jobs, lambda: self.n, parallelism)
+        study = SparkStudy(
+            task, self, Shipment(), self.jobs, lambda: self.n, parallelism, grows_to=grows_to
+        )
         self.endings = Endings(None, lambda: self.n)
-        self.leases = Leases(study, self.server, self.endings, packing=packing, growing=growing)
+        self.leases = Leases(study, self.server, self.endings, packing=packing)
         self.submitted = 0
         self.others = 0
 
@@ -188,11 +191,26 @@ def test_parallelism_bounds_what_runs():
 
 
 def test_a_growing_cluster_sees_jobs_that_wait():
-    bench = Bench(slots=2, growing=True)
-    bench.submit(2)
-    assert len(bench.jobs.started) == 2  # no more than there are trials
-    bench.submit(2)
-    assert len(bench.jobs.started) == 4
+    bench = Bench(slots=2, parallelism=32, grows_to=math.inf)
+    bench.submit(1)
+    assert len(bench.jobs.started) == 1  # no more than there are trials
+    sizes = []
+    for _ in range(20):
+        bench.submit(bench.leases.room())
+        assert bench.leases.room() == 0
+        sizes.append(len(bench.jobs.started))
+        bench.n = min(30, sizes[-1])  # Spark has met what waited
+    assert sizes[:3] == [4, 6, 8]
+    assert sizes[-1] == 32
+
+
+def test_a_cluster_grows_no_further_than_it_may():
+    assert Bench(slots=2, grows_to=3).leases.room() == 3
+    assert Bench(slots=3, grows_to=3).leases.room() == 3
+    assert Bench(slots=4, grows_to=3).leases.room() == 4
+    assert Bench(slots=2, grows_to=math.inf).leases.room() == 4
+    assert Bench(slots=40, grows_to=math.inf).leases.room() == 50
+    assert Bench(slots=2, parallelism=3, grows_to=math.inf).leases.room() == 3
 
 
 def test_more_slots_more_room():
