@@ -40,10 +40,16 @@ _ENVIRONMENT = (
 _REFUSED = re.compile(r"[^\n]*ResourceProfiles? (?:are|is) only supported[^\n]*")
 _STOPPED = re.compile(
     r"SparkContext was shut down|SparkContext has been shutdown|stopped SparkContext"
-    r"|Cannot call methods on a stopped|Answer from Java side is empty|Connection refused"
-    r"|Py4JNetworkError|Error while obtaining a new communication channel"
+    r"|Cannot call methods on a stopped"
+)
+#: What the client of a JVM says that is gone. In the text of a task that failed it says nothing:
+#: one that cannot fetch a block from a preempted executor is refused a connection, too.
+_UNANSWERED = re.compile(
+    r"Answer from Java side is empty|Connection refused|Py4JNetworkError"
+    r"|Error while obtaining a new communication channel"
     r"|'NoneType' object has no attribute 'sc'"
 )
+_ANSWERED = re.compile(r"Py4JJavaError|Job aborted due to stage failure|[Tt]ask \d\S* in stage")
 #: What the client of a server says that is gone, or has forgotten the session.
 _SESSION_ENDED = re.compile(
     r"SESSION_(?:NOT_FOUND|CLOSED|CHANGED)|NO_ACTIVE_SESSION|RETRIES_EXCEEDED"
@@ -104,7 +110,8 @@ def _judge(text: str) -> JobFailure:
     refused = _REFUSED.search(text)
     if refused:
         return JobFailure(Verdict.REFUSED, refused.group(0).strip(), host)
-    if _STOPPED.search(text):  # Spark says that it cancels jobs then, too
+    stopped = _STOPPED.search(text) or (_UNANSWERED.search(text) and not _ANSWERED.search(text))
+    if stopped:  # Spark says that it cancels jobs then, too
         return JobFailure(Verdict.STOPPED, _first_line(text), host)
     if _CANCELLED.search(text):
         return JobFailure(Verdict.CANCELLED, "the Spark job was cancelled", host)

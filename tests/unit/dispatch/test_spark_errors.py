@@ -120,4 +120,36 @@ def test_an_error_whose_text_cannot_be_read():
 def test_a_trials_own_words_do_not_change_the_verdict():
     # An objective cannot fail a task, but a result or a host name may say anything.
     text = STAGE + "Python worker exited unexpectedly (crashed)\nConnection refused"
-    assert judge(RuntimeError(text)).verdict in {Verdict.WORKER_LOST, Verdict.STOPPED}
+    assert judge(RuntimeError(text)).verdict is Verdict.WORKER_LOST
+
+
+BLOCK = (
+    "java.io.IOException: Failed to connect to /10.0.0.7:41233\n"
+    "Caused by: io.netty.channel.AbstractChannel$AnnotatedConnectException: "
+    "Connection refused: /10.0.0.7:41233"
+)
+
+
+class Py4JJavaError(Exception):
+    """Looks like py4j's: the JVM has answered."""
+
+
+class Py4JNetworkError(Exception):
+    """Looks like py4j's: it has not."""
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (Py4JJavaError(STAGE + BLOCK), Verdict.WORKER_LOST),
+        (Py4JJavaError("An error occurred while calling o7.collect.\n" + BLOCK), Verdict.WORKER_LOST),
+        (RuntimeError("Job aborted due to stage failure: " + BLOCK), Verdict.WORKER_LOST),
+        (Py4JJavaError("Cannot call methods on a stopped SparkContext."), Verdict.STOPPED),
+        (Py4JNetworkError("Answer from Java side is empty"), Verdict.STOPPED),
+        (Py4JNetworkError("An error occurred while trying to connect"), Verdict.STOPPED),
+        (ConnectionRefusedError(111, "Connection refused"), Verdict.STOPPED),
+        (AttributeError("'NoneType' object has no attribute 'sc'"), Verdict.STOPPED),
+    ],
+)
+def test_a_connection_that_is_refused_to_a_task_does_not_end_the_study(error, verdict):
+    assert judge(error).verdict is verdict
