@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
@@ -73,6 +74,13 @@ class _Open:
     def in_flight(self) -> int:
         """How much has not ended: jobs that push, trials of slots that pull."""
         return self.packs.in_flight + (0 if self.leases is None else self.leases.in_flight)
+
+    def held_until(self) -> float:
+        """When slots may be asked for again, if none may now and nothing is under way."""
+        until = self.endings.hosts.until(time.monotonic())
+        return (
+            until if until < math.inf and not self.in_flight and not self.way.room() else -math.inf
+        )
 
 
 class SparkDispatcher:
@@ -163,8 +171,8 @@ class SparkDispatcher:
             nodes=self._nodes,
             grows_to=grows_to,
         )
-        endings = Endings(self._backend, self._cluster_slots)
-        packs = Packs(study, packing=self._packing)
+        endings = Endings(self._backend, self._cluster_slots, study.jobs.__len__)
+        packs = Packs(study, endings, packing=self._packing)
         leases = None
         if server is not None:
             leases = Leases(study, server, endings, packing=self._packing)
@@ -208,7 +216,8 @@ class SparkDispatcher:
                     self._pending += self._events_of(self._taken.popleft())
                 self._pending += self._look_up()
             late = deadline is not None and time.monotonic() >= deadline
-            if self._pending or not self._now.in_flight or late:
+            idle = not self._now.in_flight and self._now.held_until() == -math.inf
+            if self._pending or idle or late:
                 found, self._pending = self._pending, []
                 return found
 
@@ -256,8 +265,9 @@ class SparkDispatcher:
         Taking and keeping are one call, of C: no signal is handled between them.
         """
         with contextlib.suppress(queue.Empty):
-            if self._now.in_flight and not self._pending and not self._taken:
-                wait = _LOOK_UP_S
+            again = self._now.held_until()
+            if (self._now.in_flight or again > 0) and not self._pending and not self._taken:
+                wait = _LOOK_UP_S if again < 0 else max(0.0, again - time.monotonic())
                 if deadline is not None:
                     wait = min(wait, max(0.0, deadline - time.monotonic()))
                 self._taken.extend(map(self._inbox.get, (True,), (wait,)))

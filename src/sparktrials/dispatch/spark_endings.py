@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import pickle
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.spark_errors import JobFailure, Verdict
+from sparktrials.dispatch.spark_hosts import Hosts
 from sparktrials.dispatch.worker import Complaint, Report
 from sparktrials.errors import ExecutorEnvironmentError, SparkContextStopped, SparkError
 
@@ -22,6 +24,8 @@ logger = logging.getLogger("sparktrials.spark")
 
 #: Jobs in a row that others may cancel, beside three for each slot.
 _FOREIGN_CANCELS = 10
+#: Tasks in a row that may find an executor that cannot run trials, beside three for each slot.
+_UNFIT = 5
 _REPEATED = (
     "the worker that ran it was lost: its Python process or its executor ended (os._exit, a crash "
     "in native code, out of memory, a preempted machine)"
@@ -37,7 +41,7 @@ class Ending:
     report
         What the task brought back, having run.
     failure
-        Its worker is gone.
+        Its worker is gone, or, if the verdict is ENVIRONMENT, could run nothing.
     cancelled
         By us or by somebody else.
     crash
@@ -59,18 +63,36 @@ class Endings:
         Which Spark.
     slots
         Returns how many tasks can run at once.
+    others
+        Returns how many jobs have not ended, that which is judged not among them.
+
+    Attributes
+    ----------
+    hosts
+        Where tasks run nothing, for those that ask for slots.
     """
 
-    def __init__(self, backend: Backend, slots: Callable[[], int]) -> None:
+    def __init__(
+        self, backend: Backend, slots: Callable[[], int], others: Callable[[], int]
+    ) -> None:
+        self.hosts = Hosts()
         self._backend = backend
         self._slots = slots
+        self._others = others
         self._succeeded = False
         self._foreign = 0  # jobs in a row that somebody else cancelled
+        self._unfit = 0  # jobs in a row that found an executor that cannot run trials
+        self._told: set[str | None] = set()
 
-    def worked(self) -> None:
-        """Take note that a task has run trials."""
+    def ready(self, host: str | None) -> None:
+        """Take note that a host can run trials: the objective was loaded there."""
         self._succeeded = True
-        self._foreign = 0
+        self.hosts.worked(host)
+
+    def worked(self, host: str | None) -> None:
+        """Take note that a task has run trials."""
+        self.ready(host)
+        self._foreign = self._unfit = 0
 
     def of(self, end: JobEnd) -> Ending:
         """Judge one job."""
@@ -116,7 +138,7 @@ class Endings:
             failure = JobFailure(Verdict.WORKER_LOST, _REPEATED, report.host, report.stage)
             return Ending(failure=failure)
         if report.outcomes:
-            self.worked()
+            self.worked(report.host)
         return Ending(report=report)
 
     def _cancelled_by_others(self) -> Ending:
@@ -132,10 +154,20 @@ class Endings:
         return Ending(cancelled=True, crash=SparkError(msg))
 
     def _environment(self, failure: JobFailure, error: BaseException | None) -> Ending:
-        if self._succeeded:  # one bad host among good ones: its trials run elsewhere
-            logger.warning("an executor cannot run trials: %s", failure.reason)
-            return Ending(failure=failure)
+        self._unfit += 1
+        hopeless = not self._succeeded or self._unfit > _UNFIT + 3 * self._slots()
         where = f" on {failure.host}" if failure.host else ""
+        if self._others() or not hopeless:
+            # One bad host among good ones, or so it may turn out: its trials run elsewhere.
+            self.hosts.failed(failure.host, time.monotonic())
+            if failure.host not in self._told:
+                self._told.add(failure.host)
+                logger.warning(
+                    "an executor%s cannot run trials, which go to others: %s",
+                    where,
+                    failure.reason,
+                )
+            return Ending(failure=failure)
         msg = (
             f"an executor{where} cannot run trials: {failure.reason}\n"
             "Executors need the driver's Python version, numpy, and the modules that the objective "

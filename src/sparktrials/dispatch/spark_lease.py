@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S
 from sparktrials.study.protocols import Cancelled, Lost, Returned
 
@@ -60,14 +60,25 @@ class Lease:
     wanted: set[int] = field(default_factory=set)
 
 
-def what_became(lease: Lease, ending: Ending, study: SparkStudy) -> list[Event]:
-    """Return what became of the trials that a lease had and brought no outcome of."""
-    if ending.failure is not None or lease.overdue:
+def what_became(lease: Lease, ending: Ending, study: SparkStudy, at: float) -> list[Event]:
+    """Return what became of the trials that a lease had and brought no outcome of.
+
+    Parameters
+    ----------
+    lease, ending
+        How its job ended.
+    study
+        Which.
+    at
+        When it did, which may be long ago: the driver was busy.
+    """
+    unfit = ending.failure is not None and ending.failure.verdict is Verdict.ENVIRONMENT
+    if (ending.failure is not None and not unfit) or lease.overdue:
         reason = "" if ending.failure is None else ending.failure.reason
         host = lease.host if ending.failure is None else ending.failure.host or lease.host
         # Of several short ones it is not known which had run: each runs again, alone.
         alone = len(lease.sent) == 1
-        timed_out = alone and (lease.overdue or _is_late(lease, study))
+        timed_out = alone and (lease.overdue or _is_late(lease, study, at))
         if timed_out:
             reason = study.timeout_reason()
         return [
@@ -81,9 +92,9 @@ def what_became(lease: Lease, ending: Ending, study: SparkStudy) -> list[Event]:
     ]
 
 
-def _is_late(lease: Lease, study: SparkStudy) -> bool:
+def _is_late(lease: Lease, study: SparkStudy, at: float) -> bool:
     """Whether its process has had the time to end itself because of the time-out."""
     limit = study.task.trial_timeout
     if limit is None:
         return False
-    return time.monotonic() - lease.begun > limit + TIMEOUT_GRACE_S - _TOLD_LATE_S
+    return at - lease.begun > limit + TIMEOUT_GRACE_S - _TOLD_LATE_S

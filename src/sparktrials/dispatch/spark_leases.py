@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
 from sparktrials.dispatch.messages import decode_outcomes, decode_report, decode_returned
 from sparktrials.dispatch.pacing import Pacer
+from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
 from sparktrials.dispatch.spark_lease import Lease, what_became
 from sparktrials.dispatch.spark_queue import TrialQueue
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sparktrials.dispatch.channel.events import Event as Arrived
     from sparktrials.dispatch.channel.server import ChannelServer
     from sparktrials.dispatch.spark_endings import Ending, Endings
+    from sparktrials.dispatch.spark_errors import JobFailure
     from sparktrials.dispatch.spark_study import SparkStudy
     from sparktrials.study.trial import Outcome, Trial
 
@@ -98,6 +100,7 @@ class Leases:
         self._reached = False
         self._unreached = 0  # tasks in a row that could not connect
         self._closing = False
+        self._ask_at = math.inf  # when hosts that failed may be tried again
         self._crowded = False
         self._crowd_seen = -math.inf
 
@@ -116,12 +119,12 @@ class Leases:
     @property
     def capacity(self) -> int:
         """How many trials may run at once."""
-        return self._study.capacity()
+        return self._endings.hosts.free(self._study.capacity(), time.monotonic())
 
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
         capacity = self.capacity
-        size = self._pacer.pack(capacity)
+        size = self._pacer.pack(max(1, capacity))
         if size == 1:
             return max(0, capacity - self.in_flight)
         # Whole batches, for slots that ask or are about to be there.
@@ -192,6 +195,8 @@ class Leases:
             # Where it takes long, it is looked at less often.
             took = time.monotonic() - now
             self._crowd_seen = now + max(0.0, _CROWD_REST * took - _CROWD_AGE_S)
+        if now >= self._ask_at:
+            self._ask_for_slots()
         events, self._cancelled = self._cancelled, []
         return events
 
@@ -216,7 +221,7 @@ class Leases:
     # ------------------------------------------------------------------ handing out
 
     def _hand_out(self) -> None:
-        size = self._pacer.pack(self.capacity) if self._queue and self._idle else 1
+        size = self._pacer.pack(max(1, self.capacity)) if self._queue and self._idle else 1
         while self._queue and self._idle:
             lease = self._idle.popleft()
             if lease.peer is None or lease.over:
@@ -234,6 +239,7 @@ class Leases:
     def _ask_for_slots(self) -> None:
         """Start as many leases as there are trials for, up to the capacity."""
         capacity = self.capacity
+        self._ask_at = self._endings.hosts.until(time.monotonic()) if self._queue else math.inf
         starting = sum(1 for x in self._leases.values() if x.peer is None and not x.over)
         room = capacity - len(self._leases)
         for _ in range(min(room, len(self._queue) - starting)):
@@ -287,6 +293,7 @@ class Leases:
         lease.peer = item.peer
         lease.host = str(item.hello.get("host", ""))[:255]
         lease.since = time.monotonic()
+        self._endings.ready(lease.host)
         self._peers[item.peer] = lease
         self._wait(lease)
 
@@ -325,7 +332,7 @@ class Leases:
         if not new:
             return []
         self._failures = 0
-        self._endings.worked()
+        self._endings.worked(lease.host)
         now = time.monotonic()
         ran = [outcome.duration_s or 0.0 for outcome in new]
         self._pacer.observe(ran, now - lease.begun, queued_ahead=False)
@@ -367,24 +374,25 @@ class Leases:
             # Outcomes that the driver may not have got before the connection broke.
             lease.over = True
             events += self._outcomes(lease, map(decode_pickled, ending.report.outcomes))
-        events += what_became(lease, ending, self._study)
+        events += what_became(lease, ending, self._study, end.job.submitted + end.seconds)
         self._sent -= len(lease.sent)
         if ending.crash is not None:
             events.append(Crashed(ending.crash))
             return events  # where Spark is gone, there are no slots to ask for
         if ending.failure is not None:
-            events += self._failed(lease, ending)
+            events += self._failed(lease, ending.failure)
         self._ask_for_slots()
         return events
 
-    def _failed(self, lease: Lease, ending: Ending) -> list[Event]:
-        if lease.sent or ending.failure is None:
+    def _failed(self, lease: Lease, failure: JobFailure) -> list[Event]:
+        if lease.sent or failure.verdict is Verdict.ENVIRONMENT:  # which `Endings` has seen to
             return []
+        self._endings.hosts.failed(failure.host or lease.host, time.monotonic())
         self._failures += 1
-        if self._failures <= _FAILURES + 3 * self._study.slots():
+        if self._peers or self._failures <= _FAILURES + 3 * self._study.slots():
             return []
         msg = (
             f"the last {self._failures} Spark tasks ended before they ran a trial, the last one "
-            f"because {ending.failure.reason}"
+            f"because {failure.reason}"
         )
         return [Crashed(SparkError(msg))]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.pacing import Pacer, divide
+from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, decode_pickled
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
 
 if TYPE_CHECKING:
-    from sparktrials.dispatch.spark_endings import Ending
+    from sparktrials.dispatch.spark_endings import Ending, Endings
     from sparktrials.dispatch.spark_study import SparkStudy
     from sparktrials.dispatch.worker import Report
     from sparktrials.study.trial import Trial
@@ -38,12 +40,15 @@ class Packs:
     ----------
     study
         What is open.
+    endings
+        Judges jobs.
     packing
         Whether short trials may share a task.
     """
 
-    def __init__(self, study: SparkStudy, *, packing: bool) -> None:
+    def __init__(self, study: SparkStudy, endings: Endings, *, packing: bool) -> None:
         self._study = study
+        self._endings = endings
         self._pacer = Pacer(adaptive=study.task.adaptive, packing=packing)
         self._jobs = 0
 
@@ -55,7 +60,8 @@ class Packs:
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
         tasks = self._tasks()
-        return max(0, tasks - len(self._study.jobs)) * self._pacer.pack(tasks)
+        free = self._endings.hosts.free(tasks, time.monotonic())
+        return max(0, free - len(self._study.jobs)) * self._pacer.pack(tasks)
 
     def _tasks(self) -> int:
         """Return how many tasks to keep submitted."""
@@ -125,6 +131,8 @@ class Packs:
         failure = ending.failure
         if failure is None:
             return []
+        if failure.verdict is Verdict.ENVIRONMENT:  # before it ran anything
+            return [Returned(t.id, t.attempt) for t in batch.trials]
         alone = len(batch.trials) == 1
         limit = self._study.task.trial_timeout
         timed_out = False

@@ -110,7 +110,8 @@ def _shown(profile: Any) -> str:  # noqa: ANN401
 def grown_slots(get: Callable[[str, str], Any], profile: Any | None) -> float:  # noqa: ANN401
     """Return how many tasks can run at once when dynamic allocation has grown a cluster.
 
-    0 where it is off; infinite where the settings do not say, or a profile asks for other executors.
+    0 where it is off; infinite where the settings do not say, or where a profile may ask for other
+    executors.
 
     Parameters
     ----------

@@ -142,7 +142,10 @@ class Py4JNetworkError(Exception):
     ("error", "verdict"),
     [
         (Py4JJavaError(STAGE + BLOCK), Verdict.WORKER_LOST),
-        (Py4JJavaError("An error occurred while calling o7.collect.\n" + BLOCK), Verdict.WORKER_LOST),
+        (
+            Py4JJavaError("An error occurred while calling o7.collect.\n" + BLOCK),
+            Verdict.WORKER_LOST,
+        ),
         (RuntimeError("Job aborted due to stage failure: " + BLOCK), Verdict.WORKER_LOST),
         (Py4JJavaError("Cannot call methods on a stopped SparkContext."), Verdict.STOPPED),
         (Py4JNetworkError("Answer from Java side is empty"), Verdict.STOPPED),

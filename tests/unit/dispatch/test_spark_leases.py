@@ -15,12 +15,13 @@ from sparktrials.dispatch import spark_leases, spark_queue
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message, Reason
 from sparktrials.dispatch.messages import encode_outcomes, encode_report, encode_returned
 from sparktrials.dispatch.spark_endings import Ending, Endings
-from sparktrials.dispatch.spark_errors import JobFailure, Verdict
+from sparktrials.dispatch.spark_errors import JobFailure, Verdict, judge
 from sparktrials.dispatch.spark_jobs import JobEnd
 from sparktrials.dispatch.spark_leases import Leases
 from sparktrials.dispatch.spark_study import SparkStudy
 from sparktrials.dispatch.spark_waiting import WaitingTasks
-from sparktrials.dispatch.worker import Report
+from sparktrials.dispatch.worker import Complaint, Report
+from sparktrials.errors import ExecutorEnvironmentError
 from sparktrials.space import compile_space
 from sparktrials.study.protocols import (
     Cancelled,
@@ -82,10 +83,20 @@ class Bench:
         study = SparkStudy(
             task, self, Shipment(), self.jobs, lambda: self.n, parallelism, grows_to=grows_to
         )
-        self.endings = Endings(None, lambda: self.n)
+        self.endings = Endings(self, lambda: self.n, self.others_left)
         self.leases = Leases(study, self.server, self.endings, packing=packing)
         self.submitted = 0
         self.others = 0
+
+    def others_left(self):
+        """Return how many leases there are beside the one that is judged."""
+        return len(self.leases._leases) - 1
+
+    def stopped(self):
+        return False
+
+    def judge(self, error):
+        return judge(error)
 
     def waiting(self):
         """Return the tasks that wait for a slot: others' and those of leases that start."""
@@ -103,8 +114,8 @@ class Bench:
         self.leases._crowd_seen = float("-inf")
         self.leases.look_up()
 
-    def connect(self, lease, peer=None):
-        hello = {"lease": lease, "host": "h1", "pid": 1}
+    def connect(self, lease, peer=None, host="h1"):
+        hello = {"lease": lease, "host": host, "pid": 1}
         self.leases.arrived(Connected(100 + lease if peer is None else peer, hello))
 
     def got(self, lease):
@@ -128,7 +139,14 @@ class Bench:
 
     def end(self, lease, ending=None):
         job = self.jobs.started[lease]
+        job.submitted = spark_leases.time.monotonic() - 1.0
         return self.leases.ended(JobEnd(job, 1.0), ending or Ending(report=Report("h1")))
+
+    def complain(self, lease, host):
+        """End a lease whose Python could not load the objective."""
+        found = Complaint(host, "3.11.1", "ModuleNotFoundError", "No module named 'x'", "")
+        end = JobEnd(self.jobs.started[lease], 1.0, pickle.dumps(Report(host, complaint=found)))
+        return self.leases.ended(end, self.endings.of(end))
 
 
 def done(trial, attempt=1, seconds=1.0):
@@ -391,13 +409,18 @@ def test_time_out_by_the_worker_and_from_here(clock):
     assert event.timed_out
 
 
-def test_workers_that_die_without_a_trial_end_the_study_in_the_end():
+def test_workers_that_die_without_a_trial_end_the_study_in_the_end(clock):
     bench = Bench(slots=1)
     bench.submit(1)
     for lease in range(100):
         events = bench.end(lease, LOST)
         if events:
             break
+        assert len(bench.jobs.started) == lease + 1  # not again at once
+        assert bench.leases.look_up() == []
+        assert len(bench.jobs.started) == lease + 1
+        clock[0] += 1.1
+        bench.leases.look_up()
     (event,) = events
     assert isinstance(event, Crashed)
     assert "it died" in str(event.exception)
@@ -675,3 +698,71 @@ def test_a_spark_that_does_not_say_who_waits_is_taken_at_its_word(caplog):
     caplog.set_level("DEBUG", logger="sparktrials.spark")
     assert WaitingTasks(None)() == 0
     assert "does not say how many tasks wait" in caplog.text
+
+
+# --------------------------------------------------------------------- hosts that cannot run trials
+
+
+def test_a_bad_host_gets_fewer_leases_while_a_good_one_goes_on(clock, caplog):
+    bench = Bench(slots=4)
+    bench.submit(4)
+    bench.connect(0, host="good")
+    bench.connect(1, host="good")
+    bad, tried = [2, 3], 0
+    for _ in range(600):  # five minutes
+        clock[0] += 0.5
+        for lease in bad:
+            assert bench.complain(lease, "bad") == []
+            tried += 1
+        before = len(bench.jobs.started)
+        bench.leases.look_up()
+        bad = list(range(before, len(bench.jobs.started)))
+    assert 20 <= tried <= 40
+    assert bench.finish(0, 0) == [Finished(done(0))]
+    assert bench.finish(1, 1) == [Finished(done(1))]
+    assert caplog.text.count("cannot run trials, which go to others") == 1
+    assert "on bad" in caplog.text
+
+
+def test_where_no_host_can_run_trials_the_first_complaints_end_the_study(clock):
+    bench = Bench(slots=2)
+    bench.submit(2)
+    assert bench.complain(0, "h1") == []  # another may be good
+    assert len(bench.jobs.started) == 2
+    (event,) = bench.complain(1, "h2")
+    assert isinstance(event, Crashed)
+    assert isinstance(event.exception, ExecutorEnvironmentError)
+    assert "No module named 'x'" in str(event.exception)
+
+
+def test_where_only_bad_hosts_are_left_the_study_ends_after_a_while(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0, host="good")
+    bench.finish(0, 0)
+    bench.submit(1)
+    assert bench.end(0, Ending(cancelled=True)) == [Cancelled(1, 1)]
+    bench.submit(1)
+    for lease in range(1, 100):
+        events = bench.complain(lease, "bad")
+        if events:
+            break
+        clock[0] += 1.1
+        bench.leases.look_up()
+    assert isinstance(events[0].exception, ExecutorEnvironmentError)
+    assert 5 < lease < 20
+
+
+# --------------------------------------------------------------------- drivers that are busy
+
+
+def test_a_crash_that_the_driver_heard_of_late_is_no_time_out(clock):
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.submit(1)
+    bench.connect(0)
+    job = bench.jobs.started[0]
+    job.submitted = clock[0]
+    clock[0] += 60.0
+    (event,) = bench.leases.ended(JobEnd(job, 1.0), LOST)
+    assert isinstance(event, Lost)
+    assert not event.timed_out

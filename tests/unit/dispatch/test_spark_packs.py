@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from sparktrials import hp
+from sparktrials.dispatch import spark_packs
+from sparktrials.dispatch.spark_endings import Endings
+from sparktrials.dispatch.spark_jobs import JobEnd
 from sparktrials.dispatch.spark_packs import Packs
 from sparktrials.dispatch.spark_study import SparkStudy
+from sparktrials.dispatch.worker import Complaint, Report
+from sparktrials.errors import ExecutorEnvironmentError
 from sparktrials.space import compile_space
-from sparktrials.study.protocols import Task
-from sparktrials.study.trial import Trial, TrialState
+from sparktrials.study.protocols import Crashed, Finished, Returned, Task
+from sparktrials.study.trial import Outcome, Trial, TrialState
 
 SPACE = compile_space(hp.uniform("x", 0, 1))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose one entry is the time."""
+    now = [1000.0]
+    monkeypatch.setattr(spark_packs.time, "monotonic", lambda: now[0])
+    return now
 
 
 @dataclass
@@ -54,7 +70,8 @@ class Bench:
         study = SparkStudy(
             task, self, Shipment(), self.jobs, lambda: self.n, parallelism, grows_to=grows_to
         )
-        self.packs = Packs(study, packing=True)
+        self.endings = Endings(self, lambda: self.n, lambda: len(self.jobs))
+        self.packs = Packs(study, self.endings, packing=True)
         self.submitted = 0
 
     def submit(self, n, alone=()):
@@ -64,6 +81,24 @@ class Bench:
         ]
         self.submitted += n
         self.packs.submit(trials, alone)
+
+    def stopped(self):
+        return False
+
+    def end(self, at=0, report=None, seconds=1.0):
+        """End the job that was submitted as number `at` of those that run."""
+        job = self.jobs.running.pop(at)
+        end = JobEnd(job, seconds, None if report is None else pickle.dumps(report))
+        return self.packs.ended(end, self.endings.of(end))
+
+    def complain(self, host, at=0):
+        found = Complaint(host, "3.11.1", "ModuleNotFoundError", "No module named 'x'", "")
+        return self.end(at, Report(host, complaint=found))
+
+
+def finished(trial, host="good"):
+    outcome = Outcome(trial_id=trial, attempt=1, state=TrialState.OK, loss=1.0, duration_s=9.0)
+    return Report(host, outcomes=(pickle.dumps(outcome),))
 
 
 def test_as_many_jobs_as_there_are_slots():
@@ -84,3 +119,40 @@ def test_a_growing_cluster_sees_jobs_that_wait():
     assert sizes == [4, 6, 7, 7]
     assert Bench(slots=2, parallelism=32, grows_to=math.inf).packs.room() == 32
     assert Bench(slots=4, parallelism=3, grows_to=math.inf).packs.room() == 3
+
+
+# --------------------------------------------------------------------- hosts that cannot run trials
+
+
+def test_trials_that_a_bad_host_did_not_run_come_back_uncharged(clock, caplog):
+    bench = Bench(slots=4)
+    bench.submit(4)
+    assert isinstance(bench.end(0, finished(0))[0], Finished)
+    for trial in (1, 2, 3):
+        assert bench.complain("bad") == [Returned(trial, 1)]
+    assert caplog.text.count("cannot run trials, which go to others") == 1
+    assert "on bad" in caplog.text
+    assert bench.packs.room() == 1  # the bad host's three slots are left alone for a while
+    clock[0] += 1.1
+    assert bench.packs.room() == 4
+
+
+def test_no_slot_is_asked_for_while_all_have_just_failed(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.end(0, finished(0))
+    bench.submit(1)
+    assert bench.complain("bad") == [Returned(1, 1)]
+    assert bench.packs.room() == 0
+    assert bench.endings.hosts.until(clock[0]) == clock[0] + 1.0
+    clock[0] += 1.0
+    assert bench.packs.room() == 1
+
+
+def test_a_complaint_before_anything_worked_ends_the_study_when_nothing_else_is_under_way(clock):
+    bench = Bench(slots=2)
+    bench.submit(2)
+    assert bench.complain("bad") == [Returned(0, 1)]
+    (event,) = bench.complain("bad")
+    assert isinstance(event, Crashed)
+    assert isinstance(event.exception, ExecutorEnvironmentError)
