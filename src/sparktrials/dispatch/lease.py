@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from sparktrials.study.reports import Report
     from sparktrials.study.trial import Outcome
 
-__all__ = ["pull"]
+__all__ = ["TASK_IDLE_S", "pull"]
 
 #: Seconds to reach the driver in.
 CONNECT_S = 4.0
 #: Seconds without a trial after which a task gives its slot back by itself: the driver ends idle
 #: leases sooner, but where it is busy with a callback of the user's, which may need the slot.
-_IDLE_S = 2.0
+TASK_IDLE_S = 2.0
 #: Least seconds between two messages about what a running trial says.
 _REPORT_S = 0.2
 
@@ -99,7 +99,7 @@ class Line:
         Seconds that `trials` waits, None for ever.
     """
 
-    def __init__(self, client: Connection, idle_s: float | None = _IDLE_S) -> None:
+    def __init__(self, client: Connection, idle_s: float | None = TASK_IDLE_S) -> None:
         self._client = client
         self._idle_s = idle_s
         self._pid = os.getpid()

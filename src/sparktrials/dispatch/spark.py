@@ -8,6 +8,7 @@ dynamic allocation and fair scheduling keep working.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import queue
@@ -51,7 +52,16 @@ _LOOK_UP_S = 0.5
 #: Ports that are tried from a port of the user's choice on: several studies may run at once.
 _PORT_TRIES = 17
 
-_Item: TypeAlias = "JobEnd | Arrived"
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What came over the channel, and when: this process may be busy with something else."""
+
+    at: float
+    what: Arrived
+
+
+_Item: TypeAlias = JobEnd | _Heard
 
 
 @dataclass(slots=True, eq=False)
@@ -191,7 +201,7 @@ class SparkDispatcher:
                 advertised=name,
                 port=port,
                 port_tries=_PORT_TRIES,
-                deliver=self._inbox.put,
+                deliver=functools.partial(_deliver, self._inbox),
             )
         except ChannelError as error:
             logger.warning("trials are pushed to executors by Spark: %s", error)
@@ -284,7 +294,7 @@ class SparkDispatcher:
     def _events_of(self, item: _Item) -> list[Event]:
         now = self._now
         if not isinstance(item, JobEnd):
-            return [] if now.leases is None else now.leases.arrived(item)
+            return [] if now.leases is None else now.leases.arrived(item.what, item.at)
         now.study.jobs.forget(item.job)
         ending = now.endings.of(item)
         if now.leases is None or not isinstance(item.job.subject, Lease):
@@ -298,6 +308,10 @@ class SparkDispatcher:
         return now.leases.ended(item, ending)
 
 
+def _deliver(inbox: queue.SimpleQueue[_Item], what: Arrived) -> None:
+    inbox.put(_Heard(time.monotonic(), what))
+
+
 def _linger(opened: _Open, inbox: queue.SimpleQueue[_Item], seconds: float) -> bool:
     """Let tasks end that have no trial, up to some seconds; return whether any is left."""
     deadline = time.monotonic() + seconds
@@ -308,7 +322,7 @@ def _linger(opened: _Open, inbox: queue.SimpleQueue[_Item], seconds: float) -> b
         except queue.Empty:
             return True
         if not isinstance(item, JobEnd):
-            leases.arrived(item)
+            leases.arrived(item.what, item.at)
         elif isinstance(item.job.subject, Lease):
             opened.study.jobs.forget(item.job)
             if not leases.discard(item.job.subject):

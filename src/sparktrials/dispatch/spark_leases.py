@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
+from sparktrials.dispatch.lease import TASK_IDLE_S
 from sparktrials.dispatch.messages import decode_outcomes, decode_report, decode_returned
 from sparktrials.dispatch.pacing import Pacer
 from sparktrials.dispatch.spark_errors import Verdict
@@ -54,6 +55,8 @@ IDLE_S = 1.0
 #: where results steer the next points, and where they don't.
 _BATCH_S = 0.02
 _BATCH_BLIND_S = 0.2
+#: Seconds before an idle task leaves from which on it is sent nothing: that may be too late.
+_LEAVING_S = 0.5
 #: Leases in a row that may fail without a trial, beside three for each slot.
 _FAILURES = 5
 #: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
@@ -99,6 +102,8 @@ class Leases:
         self._failures = 0
         self._reached = False
         self._unreached = 0  # tasks in a row that could not connect
+        self._recalled = False
+        self._heard = 0.0  # when what is looked at came
         self._closing = False
         self._ask_at = math.inf  # when hosts that failed may be tried again
         self._crowded = False
@@ -173,6 +178,7 @@ class Leases:
 
         Slots that wait are given back.
         """
+        self._recalled = True
         while self._idle:
             self._end(self._idle.popleft())
         return self._queue.clear()
@@ -226,6 +232,9 @@ class Leases:
             lease = self._idle.popleft()
             if lease.peer is None or lease.over:
                 continue
+            if time.monotonic() - (lease.idle_since or 0.0) > TASK_IDLE_S - _LEAVING_S:
+                self._end(lease)  # its task is about to leave, or has left
+                continue
             # As even as can be where there are fewer than whole batches.
             share = math.ceil(len(self._queue) / (len(self._idle) + 1))
             batch = self._queue.take(min(size, share))
@@ -265,8 +274,9 @@ class Leases:
 
     # ------------------------------------------------------------------ what happens
 
-    def arrived(self, item: Arrived) -> list[Event]:
-        """Take note of something that came over the channel."""
+    def arrived(self, item: Arrived, at: float | None = None) -> list[Event]:
+        """Take note of something that came over the channel, `at` some time: now, if not given."""
+        self._heard = time.monotonic() if at is None else at
         if isinstance(item, Connected):
             self._connected(item)
             return []
@@ -292,14 +302,14 @@ class Leases:
         self._reached, self._unreached = True, 0
         lease.peer = item.peer
         lease.host = str(item.hello.get("host", ""))[:255]
-        lease.since = time.monotonic()
+        lease.since = self._heard
         self._endings.ready(lease.host)
         self._peers[item.peer] = lease
         self._wait(lease)
 
     def _wait(self, lease: Lease) -> None:
         """Give a slot that asks its next trials, if there are any, and its lease is not over."""
-        now = time.monotonic()
+        now = self._heard
         length = min(CROWDED_LEASE_S, LEASE_S) if self._crowded else LEASE_S
         if self._closing or now - lease.since > length:
             self._end(lease)
@@ -333,7 +343,7 @@ class Leases:
             return []
         self._failures = 0
         self._endings.worked(lease.host)
-        now = time.monotonic()
+        now = self._heard
         ran = [outcome.duration_s or 0.0 for outcome in new]
         self._pacer.observe(ran, now - lease.begun, queued_ahead=False)
         lease.begun = now
@@ -363,6 +373,7 @@ class Leases:
     def ended(self, end: JobEnd, ending: Ending) -> list[Event]:
         """Return what the end of a lease means for the trials that it had."""
         lease: Lease = end.job.subject
+        ended_at = end.job.submitted + end.seconds
         del self._leases[lease.number]
         if lease.peer is not None:
             del self._peers[lease.peer]
@@ -373,8 +384,11 @@ class Leases:
         if ending.report is not None:
             # Outcomes that the driver may not have got before the connection broke.
             lease.over = True
+            self._heard = ended_at
             events += self._outcomes(lease, map(decode_pickled, ending.report.outcomes))
-        events += what_became(lease, ending, self._study, end.job.submitted + end.seconds)
+            if not (self._recalled or self._closing or lease.overdue):
+                self._put_back(lease)
+        events += what_became(lease, ending, self._study, ended_at)
         self._sent -= len(lease.sent)
         if ending.crash is not None:
             events.append(Crashed(ending.crash))
@@ -383,6 +397,13 @@ class Leases:
             events += self._failed(lease, ending.failure)
         self._ask_for_slots()
         return events
+
+    def _put_back(self, lease: Lease) -> None:
+        """Queue what was sent to a task that had left: it is the same attempt still."""
+        back = [trial for trial in lease.sent if trial.id not in lease.wanted]
+        for trial in back:
+            self._taken(lease, trial.id, trial.attempt)
+        self._queue.put_back(back)
 
     def _failed(self, lease: Lease, failure: JobFailure) -> list[Event]:
         if lease.sent or failure.verdict is Verdict.ENVIRONMENT:  # which `Endings` has seen to

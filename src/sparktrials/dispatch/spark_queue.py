@@ -37,6 +37,10 @@ class TrialQueue:
         self._alone.update(alone)
         self._trials.extend(trials)
 
+    def put_back(self, trials: Sequence[Trial]) -> None:
+        """Queue trials before all others."""
+        self._trials.extendleft(reversed(trials))
+
     def remove(self, ids: Collection[int]) -> list[Trial]:
         """Take these back; return those that waited."""
         found = [trial for trial in self._trials if trial.id in ids]

@@ -331,7 +331,10 @@ def test_what_was_sent_into_a_broken_connection_comes_back_uncharged():
     bench.submit(1)
     bench.connect(0)
     bench.disconnect(0)
-    assert bench.end(0) == [Returned(0, 1)]
+    assert bench.end(0) == []
+    bench.connect(1)
+    assert bench.got(1) == [[0]]
+    assert bench.finish(1, 0) == [Finished(done(0))]  # the same attempt
 
 
 def test_an_outcome_counts_once():
@@ -766,3 +769,43 @@ def test_a_crash_that_the_driver_heard_of_late_is_no_time_out(clock):
     (event,) = bench.leases.ended(JobEnd(job, 1.0), LOST)
     assert isinstance(event, Lost)
     assert not event.timed_out
+
+
+def test_a_slot_whose_task_is_about_to_leave_is_sent_nothing(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    bench.finish(0, 0)
+    clock[0] += 1.4
+    bench.submit(1)
+    assert bench.got(0) == [[0], [1]]
+    bench.finish(0, 1)
+    clock[0] += 3.0  # the algorithm thinks
+    bench.submit(1)
+    assert bench.got(0) == [[0], [1]]
+    assert bench.kinds(0)[-1] == "end"
+    assert bench.disconnect(0) == []
+    assert bench.end(0) == []
+    bench.connect(1)
+    assert bench.got(1) == [[2]]
+    assert bench.finish(1, 2) == [Finished(done(2))]  # the first attempt
+
+
+def test_a_task_idles_from_when_it_said_so(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    message = Message(100, *encode_outcomes([done(0)]))
+    clock[0] += 10.0
+    bench.leases.arrived(message, clock[0] - 3.0)
+    bench.submit(1)
+    assert bench.got(0) == [[0]]
+    assert bench.kinds(0)[-1] == "end"
+
+
+def test_what_comes_back_after_the_channel_was_given_up_is_pushed():
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0)
+    bench.leases.recall()
+    assert bench.end(0) == [Returned(0, 1)]
