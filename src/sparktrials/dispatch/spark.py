@@ -284,6 +284,7 @@ class SparkDispatcher:
             self._taken.extend(iter(self._inbox.get_nowait, None))
 
     def _look_up(self) -> list[Event]:
+        self._now.packs.look_up()
         leases = self._now.leases
         found = [] if leases is None else leases.look_up()
         reason = self._backend.ended() if self._now.in_flight else None
@@ -299,8 +300,9 @@ class SparkDispatcher:
         ending = now.endings.of(item)
         if now.leases is None or not isinstance(item.job.subject, Lease):
             return now.packs.ended(item, ending)
-        unreachable = None if ending.report is None else ending.report.unreachable
-        if unreachable is not None and now.pulling and now.leases.unreached():
+        report = ending.report
+        unreachable = None if report is None else report.unreachable
+        if report and unreachable and now.pulling and now.leases.unreached(report.host):
             # No executor of this cluster can be counted on to reach the channel.
             logger.info("executors cannot reach the driver, so trials are pushed: %s", unreachable)
             now.pulling = False

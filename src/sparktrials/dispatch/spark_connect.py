@@ -41,6 +41,8 @@ __all__ = ["ConnectBackend"]
 
 logger = logging.getLogger("sparktrials.spark")
 
+#: Tasks in a row without the session's files after which none is expected to get them.
+_MISSES = 3
 #: Seconds that cancelling waits for the server: one that is gone is asked again for ten minutes.
 _CANCEL_WAIT_S = 1.0
 _REMEDY = (
@@ -62,6 +64,8 @@ class _Parcel:
         Their files.
     with_queries
         Whether they travel with each query, because the files do not arrive.
+    missed
+        Tasks in a row that lacked a file: an executor that has just come may.
     data
         For each broadcast value its file, and how it travels with queries.
     """
@@ -71,10 +75,11 @@ class _Parcel:
     package: str
     with_queries: bool
     data: dict[str, tuple[str, Any]]
+    missed: int = 0
 
-    def task(self, pack: bytes) -> Callable[[Any], Any]:
+    def task(self, pack: bytes, *, with_query: bool) -> Callable[[Any], Any]:
         """Return the function for ``mapInArrow``."""
-        if self.with_queries:
+        if with_query:
             values = tuple((key, value) for key, (_, value) in self.data.items())
             task = make_task(pack, _given(self.contents), (), self.package, data=values)
             return _arrow_task(task, ())
@@ -218,15 +223,16 @@ class ConnectBackend:
 
     def _run(self, parcel: _Parcel, pack: Pack) -> bytes:
         content = pickle.dumps(pack)
-        report = b""
         if not parcel.with_queries:
-            report = self._query(parcel.task(content))
-        if not report:
-            if not parcel.with_queries:
+            report = self._query(parcel.task(content, with_query=False))
+            if report:
+                parcel.missed = 0
+                return report
+            parcel.missed += 1
+            if parcel.missed == _MISSES:
                 logger.info("the session's files do not reach executors: each query carries them")
                 parcel.with_queries = True
-            report = self._query(parcel.task(content))
-        return report
+        return self._query(parcel.task(content, with_query=True))
 
     def cancel(self, tags: Collection[str]) -> None:
         """Interrupt queries by tag."""

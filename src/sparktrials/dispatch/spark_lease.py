@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Event
     from sparktrials.study.trial import Trial
 
-__all__ = ["Lease", "what_became"]
+__all__ = ["OVERDUE_S", "Lease", "overdue", "warn_of_silence", "what_became"]
 
+logger = logging.getLogger("sparktrials.spark")
+
+#: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
+OVERDUE_S = 5.0
 #: Seconds by which a trial may have begun before the outcomes of those before it were here.
 _TOLD_LATE_S = 0.5
 
@@ -58,6 +64,37 @@ class Lease:
     over: bool = False
     overdue: bool = False
     wanted: set[int] = field(default_factory=set)
+
+    def take(self, trial_id: int, attempt: int) -> bool:
+        """Take a trial from `sent`; return whether it was there."""
+        for trial in self.sent:
+            if (trial.id, trial.attempt) == (trial_id, attempt):
+                self.sent.remove(trial)
+                return True
+        return False
+
+
+def overdue(leases: Iterable[Lease], limit: float | None, now: float) -> list[Lease]:
+    """Return, and mark, leases whose trial should long have been ended by its own worker."""
+    if limit is None:
+        return []
+    late = now - limit - TIMEOUT_GRACE_S - OVERDUE_S
+    found = [lease for lease in leases if lease.begun < late and lease.sent and not lease.overdue]
+    for lease in found:
+        lease.overdue = True
+    return found
+
+
+def warn_of_silence(lease: Lease, detail: str) -> None:
+    """Tell people that nothing is heard of a slot that runs trials."""
+    if lease.sent:
+        logger.warning(
+            "%s, which runs trial %d, is silent (%s): it is stopped, overloaded or cut off; what "
+            "it may yet bring back counts, and Spark says if it is lost",
+            lease.host,
+            lease.sent[0].id,
+            detail,
+        )
 
 
 def what_became(lease: Lease, ending: Ending, study: SparkStudy, at: float) -> list[Event]:

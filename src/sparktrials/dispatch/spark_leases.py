@@ -18,15 +18,17 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
+from sparktrials.dispatch.channel.events import Connected, Disconnected, Message, Reason
 from sparktrials.dispatch.lease import TASK_IDLE_S
 from sparktrials.dispatch.messages import decode_outcomes, decode_report, decode_returned
 from sparktrials.dispatch.pacing import Pacer
+from sparktrials.dispatch.spark_crowd import Crowd
 from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
-from sparktrials.dispatch.spark_lease import Lease, what_became
+from sparktrials.dispatch.spark_lease import Lease, overdue, warn_of_silence, what_became
 from sparktrials.dispatch.spark_queue import TrialQueue
-from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, decode_pickled, specs
+from sparktrials.dispatch.spark_reach import Reach
+from sparktrials.dispatch.worker import decode_pickled, specs
 from sparktrials.errors import SparkError
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Returned
 
@@ -46,9 +48,6 @@ logger = logging.getLogger("sparktrials.spark")
 LEASE_S = 30.0
 #: The same while other jobs of the application wait for a slot.
 CROWDED_LEASE_S = 1.0
-#: Least seconds between two looks at whether any do, and how much longer than a look took.
-_CROWD_AGE_S = 1.0
-_CROWD_REST = 50
 #: Seconds after which a lease without a trial is given back.
 IDLE_S = 1.0
 #: Trials go out in batches that take about this long, so that the exchange itself does not count:
@@ -59,8 +58,6 @@ _BATCH_BLIND_S = 0.2
 _LEAVING_S = 0.5
 #: Leases in a row that may fail without a trial, beside three for each slot.
 _FAILURES = 5
-#: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
-_OVERDUE_S = 5.0
 
 
 class Leases:
@@ -100,14 +97,12 @@ class Leases:
         self._sent = 0  # trials that are with executors
         self._next = 0
         self._failures = 0
-        self._reached = False
-        self._unreached = 0  # tasks in a row that could not connect
+        self._reach = Reach()
         self._recalled = False
         self._heard = 0.0  # when what is looked at came
         self._closing = False
         self._ask_at = math.inf  # when hosts that failed may be tried again
-        self._crowded = False
-        self._crowd_seen = -math.inf
+        self._crowd = Crowd(study.backend.waiting)
 
     # ------------------------------------------------------------------ what is wanted
 
@@ -165,13 +160,9 @@ class Leases:
                 asking |= lease.asks
         return asking
 
-    def unreached(self) -> bool:
-        """Take note of a task that could not connect; whether to give up on the channel.
-
-        At once where none ever could; elsewhere it may be that one host's trouble, or a moment's.
-        """
-        self._unreached += 1
-        return not self._reached or self._unreached > _FAILURES + self.capacity
+    def unreached(self, host: str) -> bool:
+        """Take note of a task that could not connect; whether to give up on the channel."""
+        return self._reach.failed(host, self.capacity)
 
     def recall(self) -> tuple[list[Trial], frozenset[int]]:
         """Return what was never sent, and which of it is to run alone, and forget it.
@@ -188,19 +179,11 @@ class Leases:
         now = time.monotonic()
         while self._idle and now - (self._idle[0].idle_since or now) > IDLE_S:
             self._end(self._idle.popleft())
-        limit = self._study.task.trial_timeout
-        if limit is not None:
-            late = now - limit - TIMEOUT_GRACE_S - _OVERDUE_S
-            for lease in self._leases.values():
-                if lease.begun < late and not lease.overdue and lease.sent:
-                    lease.overdue = True
-                    self._study.jobs.cancel([lease.job])
-        if self._leases and now - self._crowd_seen > _CROWD_AGE_S:
-            starting = sum(1 for lease in self._leases.values() if lease.since == math.inf)
-            self._crowded = self._study.backend.waiting() > starting
-            # Where it takes long, it is looked at less often.
-            took = time.monotonic() - now
-            self._crowd_seen = now + max(0.0, _CROWD_REST * took - _CROWD_AGE_S)
+        late = overdue(self._leases.values(), self._study.task.trial_timeout, now)
+        if late:
+            self._study.jobs.cancel([lease.job for lease in late])
+        if self._leases:
+            self._crowd.look(now, sum(1 for x in self._leases.values() if x.since == math.inf))
         if now >= self._ask_at:
             self._ask_for_slots()
         events, self._cancelled = self._cancelled, []
@@ -287,6 +270,8 @@ class Leases:
             del self._peers[item.peer]
             lease.peer = None
             lease.over = True
+            if item.reason is Reason.SILENT:
+                warn_of_silence(lease, item.detail)
             if lease.idle_since is not None:
                 self._idle.remove(lease)
                 lease.idle_since = None
@@ -299,7 +284,7 @@ class Leases:
         if lease is None or lease.peer is not None or lease.over:
             self._server.drop(item.peer)
             return
-        self._reached, self._unreached = True, 0
+        self._reach.worked()
         lease.peer = item.peer
         lease.host = str(item.hello.get("host", ""))[:255]
         lease.since = self._heard
@@ -310,7 +295,7 @@ class Leases:
     def _wait(self, lease: Lease) -> None:
         """Give a slot that asks its next trials, if there are any, and its lease is not over."""
         now = self._heard
-        length = min(CROWDED_LEASE_S, LEASE_S) if self._crowded else LEASE_S
+        length = min(CROWDED_LEASE_S, LEASE_S) if self._crowd.waits else LEASE_S
         if self._closing or now - lease.since > length:
             self._end(lease)
             return
@@ -359,12 +344,9 @@ class Leases:
 
     def _taken(self, lease: Lease, trial_id: int, attempt: int) -> bool:
         """Take a trial from those that are with a lease; whether it was there."""
-        for trial in lease.sent:
-            if (trial.id, trial.attempt) == (trial_id, attempt):
-                lease.sent.remove(trial)
-                self._sent -= 1
-                return True
-        return False
+        there = lease.take(trial_id, attempt)
+        self._sent -= there
+        return there
 
     def _wait_if_done(self, lease: Lease) -> None:
         if not lease.sent and lease.peer is not None and not lease.over:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.pacing import Pacer, divide
 from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
+from sparktrials.dispatch.spark_lease import OVERDUE_S
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S, decode_pickled
 from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Lost, Returned
 
@@ -23,14 +25,32 @@ __all__ = ["Packs"]
 
 #: A pack starts no trial after this many seconds.
 _TIME_BOX_S = 1.0
+#: Seconds, beside the time-out, that a job is given to get a slot where none went past it: other
+#: jobs of the application may hold them.
+_PATIENCE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Batch:
-    """The subject of a job: its trials, and whether it had to wait for a slot."""
+    """The subject of a job.
+
+    Attributes
+    ----------
+    queued_ahead
+        Whether it had to wait for a slot.
+    number
+        In the order of submission.
+    begun
+        When it had begun at the latest, as far as is known.
+    overdue
+        It was cancelled because its worker should long have ended its trial.
+    """
 
     trials: tuple[Trial, ...]
     queued_ahead: bool
+    number: int
+    begun: float = math.inf
+    overdue: bool = False
 
 
 class Packs:
@@ -51,6 +71,7 @@ class Packs:
         self._endings = endings
         self._pacer = Pacer(adaptive=study.task.adaptive, packing=packing)
         self._jobs = 0
+        self._next = 0
 
     @property
     def in_flight(self) -> int:
@@ -92,7 +113,35 @@ class Packs:
         if first.attempt > 1:
             description += f", attempt {first.attempt}"
         self._jobs += 1
-        study.jobs.submit(Job(pack, description, _Batch(trials, queued_ahead)))
+        batch = _Batch(trials, queued_ahead, self._next)
+        self._next += 1
+        study.jobs.submit(Job(pack, description, batch))
+
+    def look_up(self) -> None:
+        """End trials that are overdue: workers that are stopped do not end them by themselves."""
+        limit = self._study.task.trial_timeout
+        if limit is None:
+            return
+        now = time.monotonic()
+        late = [job for job in self._batches() if _is_overdue(job.subject, limit, now)]
+        for job in late:
+            job.subject.overdue = True
+        self._study.jobs.cancel(late)
+
+    def _batches(self) -> Iterator[Job]:
+        return (job for job in self._study.jobs if isinstance(job.subject, _Batch))
+
+    def _note_begun(self, batch: _Batch, *, ran: bool) -> None:
+        """Note what the end of a job says of others: Spark starts them in their order."""
+        limit = self._study.task.trial_timeout
+        if limit is None:
+            return
+        now = time.monotonic()
+        left = [job.subject for job in self._batches()]
+        by_now = now + limit + _PATIENCE_S if len(left) <= self._study.slots() else math.inf
+        for other in left:
+            begun = now if ran and other.number < batch.number else by_now
+            other.begun = min(other.begun, begun)
 
     def cancel(self, ids: Collection[int]) -> None:
         """Cancel the jobs of these trials."""
@@ -100,16 +149,18 @@ class Packs:
         wanted = set(ids)
         jobs.cancel(
             job
-            for job in jobs
-            if isinstance(job.subject, _Batch)
-            and not wanted.isdisjoint(t.id for t in job.subject.trials)
+            for job in self._batches()
+            if not wanted.isdisjoint(t.id for t in job.subject.trials)
         )
 
     def ended(self, end: JobEnd, ending: Ending) -> list[Event]:
         """Return what the end of a job means for its trials."""
         batch: _Batch = end.job.subject
         self._jobs -= 1
+        self._note_begun(batch, ran=ending.report is not None)
         crashed: list[Event] = [] if ending.crash is None else [Crashed(ending.crash)]
+        if batch.overdue and ending.report is None:
+            return [*self._overdue(batch), *crashed]
         if ending.cancelled:
             return [*(Cancelled(t.id, t.attempt) for t in batch.trials), *crashed]
         if ending.report is not None:
@@ -126,6 +177,12 @@ class Packs:
             *(Finished(outcome) for outcome in outcomes),
             *(Returned(t.id, t.attempt) for t in batch.trials if t.id not in done),
         ]
+
+    def _overdue(self, batch: _Batch) -> list[Event]:
+        # Of several short ones it is not known which had run: each runs again, alone.
+        alone = len(batch.trials) == 1
+        reason = self._study.timeout_reason()
+        return [Lost(t.id, t.attempt, reason, alone=alone, timed_out=alone) for t in batch.trials]
 
     def _lost(self, batch: _Batch, ending: Ending, seconds: float) -> list[Event]:
         failure = ending.failure
@@ -145,3 +202,9 @@ class Packs:
             Lost(t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out)
             for t in batch.trials
         ]
+
+
+def _is_overdue(batch: _Batch, limit: float, now: float) -> bool:
+    """Whether each of its trials has had the time to end itself, and more."""
+    allowed = len(batch.trials) * (limit + TIMEOUT_GRACE_S) + OVERDUE_S
+    return not batch.overdue and now > batch.begun + allowed

@@ -7,16 +7,19 @@ its slot, and what it returns then is dropped.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sparktrials.dispatch.evaluation import evaluate
+from sparktrials.study.interrupts import held
 from sparktrials.study.protocols import Cancelled, Event, Finished, Reported, Task
 
 if TYPE_CHECKING:
@@ -77,6 +80,7 @@ class ThreadDispatcher:
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._queued: dict[int, Trial] = {}
         self._running: dict[int, _Running] = {}
+        self._taken: deque[_Item] = deque()  # out of the inbox, and not yet returned
         self._cancelled: list[Event] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -110,19 +114,21 @@ class ThreadDispatcher:
         """Wait for at least one event, up to `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            found, self._cancelled = self._cancelled, []
-            waiting = not found and self._in_flight()
+            waiting = not self._cancelled and not self._taken and self._in_flight()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                item = self._inbox.get(timeout=left) if waiting else self._inbox.get_nowait()
-                while True:
-                    if item is not None:
-                        found.append(item)
-                    item = self._inbox.get_nowait()
-            except queue.Empty:
-                pass
-            if found or not waiting or (deadline is not None and time.monotonic() >= deadline):
-                return found
+            with contextlib.suppress(queue.Empty):
+                # Taking and keeping are one call, of C: no signal is handled between them.
+                if waiting:
+                    self._taken.extend(map(self._inbox.get, (True,), (left,)))
+                self._taken.extend(iter(self._inbox.get_nowait, self))
+            late = deadline is not None and time.monotonic() >= deadline
+            with held():
+                found = [*self._cancelled, *(item for item in self._taken if item is not None)]
+                if found or not waiting or late:
+                    self._cancelled = []
+                    self._taken.clear()
+                    return found
+                self._taken.clear()
 
     def stop(self, ids: Sequence[int]) -> bool:
         """Tell trials that they should end by themselves."""
@@ -160,6 +166,7 @@ class ThreadDispatcher:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._threads = []
         self._cancelled = []
+        self._taken.clear()
         self._task = None
 
     # ------------------------------------------------------------------ a listener of trials

@@ -24,6 +24,7 @@ from sparktrials.study.protocols import (
     Returned,
 )
 from sparktrials.study.reports import joined_log, joined_reports
+from sparktrials.study.resuming import driver_lost, in_flight
 from sparktrials.study.trial import Failure, FailureKind, Outcome, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -170,20 +171,36 @@ class Loop:
     running: dict[int, Trial] = field(default_factory=dict)
     _given: deque[Point] = field(default_factory=deque)
     _again: deque[Trial] = field(default_factory=deque)
+    _suspects: deque[Trial] = field(default_factory=deque)  # each is to run with no other beside it
+    _given_up: tuple[Trial, ...] = ()
     _lost_workers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take up what an earlier driver left in flight."""
         self._given.extend(self.given)
         if self.history.count(TrialState.NEW, TrialState.RUNNING):
-            self._again.extend(t for t in self.history if not t.state.terminal)
+            found = in_flight(self.history, self.limits.max_retries)
+            self._again.extend(found.again)
+            self._suspects.extend(found.suspects)
+            self._given_up = found.given_up
+
+    def take_up(self, now: float) -> list[Change]:
+        """Return the changes that end trials which ended earlier drivers; to be called first."""
+        changes = []
+        for trial in self._given_up:
+            failure = driver_lost(trial)
+            failed = replace(trial, state=TrialState.FAILED, failure=failure, finished=now)
+            self._maybe_raise(failed, None)
+            changes.append(Change(failed))
+        self._given_up = ()
+        return changes
 
     # ------------------------------------------------------------------ what next
 
     @property
     def interrupted(self) -> int:
         """How many trials wait to be run again."""
-        return len(self._again)
+        return len(self._again) + len(self._suspects)
 
     @property
     def remaining(self) -> int | None:
@@ -191,14 +208,14 @@ class Loop:
         if self.limits.target is None:
             return None
         counted = self.history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
-        return max(0, self.limits.target - counted - len(self.running) - len(self._again))
+        return max(0, self.limits.target - counted - len(self.running) - self.interrupted)
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to wait for or to start."""
         if self.stop is not None:
             return True
-        if self.running or self._again:
+        if self.running or self.interrupted:
             return False
         return self.exhausted or self.remaining == 0
 
@@ -208,8 +225,13 @@ class Loop:
             return Plan()
         again: list[Trial] = []
         changes: list[Change] = []
-        while self._again and len(again) < room:
-            trial = self._again.popleft()
+        waiting = self._again
+        if self._suspects:
+            if self.running:
+                return Plan()
+            waiting, room = self._suspects, 1
+        while waiting and len(again) < room:
+            trial = waiting.popleft()
             # Each submission has its own number, so that a repeated event of an earlier one is told
             # from news of this one.
             trial = replace(
@@ -353,7 +375,7 @@ class Loop:
         if (
             self.history.count(TrialState.NEW) > waiting
         ):  # somebody else's: Trials.insert_trial_docs
-            known = {t.id for t in self._again} | self.running.keys()
+            known = {t.id for t in (*self._suspects, *self._again)} | self.running.keys()
             self._again.extend(
                 t for t in self.history if t.state is TrialState.NEW and t.id not in known
             )
@@ -386,7 +408,8 @@ class Loop:
         changes = [self._cancelled(trial, now) for trial in list(self.running.values())]
         changes += [
             Change(replace(trial, state=TrialState.CANCELLED, finished=now))
-            for trial in self._again
+            for trial in (*self._suspects, *self._again)
         ]
+        self._suspects.clear()
         self._again.clear()
         return changes

@@ -157,6 +157,7 @@ class Runner:
 
     def _run(self) -> None:
         loop = self.loop
+        self._record(loop.take_up(self.clock.time()))
         while True:
             loop.tick(self.clock.monotonic())
             if loop.done:

@@ -172,11 +172,22 @@ def test_a_session_that_takes_no_files_has_them_in_each_query():
 
 
 def test_files_that_do_not_reach_executors_go_with_each_query_from_then_on():
-    session = Session(reports=[b"", b"one", b"two"])
+    session = Session(reports=[b"", b"one", b"", b"two", b"", b"three", b"four"])
     backend = ConnectBackend(session)
     shipment = backend.ship(task())
-    assert [backend.run(shipment, PACK, "", "tag") for _ in range(2)] == [b"one", b"two"]
-    assert len(session.tasks) == 3
+    found = [backend.run(shipment, PACK, "", "tag") for _ in range(4)]
+    assert found == [b"one", b"two", b"three", b"four"]
+    assert len(session.tasks) == 7
+    assert shipment.handle.with_queries
+
+
+def test_an_executor_that_has_not_got_the_files_yet_changes_nothing_for_others():
+    session = Session(reports=[b"", b"one", b"", b"two", b"three", b"", b"four", b"five"])
+    backend = ConnectBackend(session)
+    shipment = backend.ship(task())
+    found = [backend.run(shipment, PACK, "", "tag") for _ in range(5)]
+    assert found == [b"one", b"two", b"three", b"four", b"five"]
+    assert not shipment.handle.with_queries
 
 
 def test_a_resource_profile_goes_with_each_query_where_spark_has_executors(caplog):

@@ -111,7 +111,7 @@ class Bench:
         self.leases.submit(trials, ())
 
     def look_up_crowd(self):
-        self.leases._crowd_seen = float("-inf")
+        self.leases._crowd._seen = float("-inf")
         self.leases.look_up()
 
     def connect(self, lease, peer=None, host="h1"):
@@ -577,12 +577,26 @@ def test_leases_are_short_where_others_wait(monkeypatch):
 
 def test_one_host_that_cannot_connect_does_not_end_the_channel():
     bench = Bench(slots=2)
-    assert bench.leases.unreached()  # nobody ever could
-    bench = Bench(slots=2)
     bench.submit(2)
+    assert not bench.leases.unreached("h1")
     bench.connect(0)
-    assert not bench.leases.unreached()
-    assert any(bench.leases.unreached() for _ in range(20))
+    assert not any(bench.leases.unreached("h1") for _ in range(7))
+    assert bench.leases.unreached("h1")
+
+
+@pytest.mark.parametrize("hosts", [("h1", "h2"), ("h1", "h1", "h1")])
+def test_where_nobody_can_connect_the_channel_is_given_up_soon(hosts):
+    leases = Bench(slots=100).leases
+    assert [leases.unreached(host) for host in hosts] == [False] * (len(hosts) - 1) + [True]
+
+
+def test_a_slot_that_falls_silent_is_told_of(caplog):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    bench.connect(0, host="h9")
+    bench.leases.arrived(Disconnected(100, Reason.SILENT, "nothing came for 60 s"))
+    assert "h9, which runs trial 0, is silent (nothing came for 60 s)" in caplog.text
+    bench.end(0, LOST)
 
 
 def test_a_batch_fits_a_message(monkeypatch):
@@ -683,13 +697,13 @@ def test_where_it_takes_long_to_look_who_waits_it_is_done_less_often(clock):
         clock[0] += 0.5
         return 0
 
-    bench.waiting = waiting
+    bench.leases._crowd._waiting = waiting
     for _ in range(600):
         bench.leases.look_up()
         clock[0] += 0.1
     assert len(looks) <= 3
     looks.clear()
-    bench.waiting = lambda: looks.append(clock[0]) or 0
+    bench.leases._crowd._waiting = lambda: looks.append(clock[0]) or 0
     clock[0] += 60
     for _ in range(100):
         bench.leases.look_up()

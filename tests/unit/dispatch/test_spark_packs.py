@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sparktrials import hp
-from sparktrials.dispatch import spark_packs
+from sparktrials.dispatch import spark_lease, spark_packs, worker
 from sparktrials.dispatch.spark_endings import Endings
 from sparktrials.dispatch.spark_jobs import JobEnd
 from sparktrials.dispatch.spark_packs import Packs
@@ -156,3 +156,54 @@ def test_a_complaint_before_anything_worked_ends_the_study_when_nothing_else_is_
     (event,) = bench.complain("bad")
     assert isinstance(event, Crashed)
     assert isinstance(event.exception, ExecutorEnvironmentError)
+
+
+# ---------------------------------------------------------- workers that do not end their trials
+
+
+def test_a_stopped_worker_that_others_went_past_is_ended(clock):
+    bench = Bench(slots=2, trial_timeout=10)
+    bench.submit(2)
+    bench.end(1, finished(1))  # submitted later, so trial 0 runs by now
+    bench.submit(1)
+    clock[0] += 10 + worker.TIMEOUT_GRACE_S + spark_lease.OVERDUE_S
+    bench.packs.look_up()
+    assert not bench.jobs.cancelled
+    clock[0] += 0.1
+    bench.packs.look_up()
+    bench.packs.look_up()
+    assert [job.subject.trials[0].id for job in bench.jobs.cancelled] == [0]
+    (lost,) = bench.end(0)
+    assert (lost.trial_id, lost.alone, lost.timed_out) == (0, True, True)
+    assert "trial_timeout=10 s" in lost.reason
+
+
+def test_the_last_trials_may_wait_for_slots_that_other_jobs_hold(clock):
+    bench = Bench(slots=2, trial_timeout=10)
+    bench.submit(2)
+    bench.end(0, finished(0))
+    clock[0] += 70
+    bench.packs.look_up()
+    assert not bench.jobs.cancelled
+    clock[0] += 10 + worker.TIMEOUT_GRACE_S + spark_lease.OVERDUE_S + 0.1
+    bench.packs.look_up()
+    assert len(bench.jobs.cancelled) == 1
+
+
+def test_an_outcome_that_comes_while_its_job_is_cancelled_counts(clock):
+    bench = Bench(slots=2, trial_timeout=10)
+    bench.submit(2)
+    bench.end(1, finished(1))
+    clock[0] += 100
+    bench.packs.look_up()
+    assert len(bench.jobs.cancelled) == 1
+    assert isinstance(bench.end(0, finished(0))[0], Finished)
+
+
+def test_without_a_time_out_nothing_is_overdue(clock):
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.end(1, finished(1))
+    clock[0] += 1e6
+    bench.packs.look_up()
+    assert not bench.jobs.cancelled

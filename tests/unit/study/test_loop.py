@@ -204,6 +204,70 @@ def test_trials_in_flight_run_again_after_a_restart() -> None:
     assert list(loop.next_ids(1)) == [4]
 
 
+def left_running(number: int, attempt: int, started: float) -> Trial:
+    return Trial(
+        id=number,
+        state=TrialState.RUNNING,
+        point={"x": 0.2},
+        attempt=attempt,
+        started=started,
+    )
+
+
+def finished_at(number: int, at: float) -> Trial:
+    return Trial(
+        id=number,
+        state=TrialState.OK,
+        point={"x": 0.1},
+        loss=1.0,
+        attempt=1,
+        started=0.0,
+        finished=at,
+    )
+
+
+def test_what_was_running_when_drivers_ended_twice_runs_with_no_other_beside_it() -> None:
+    trials = [finished_at(0, 5.0), *(left_running(i, 2, 6.0) for i in (1, 2))]
+    trials.append(left_running(3, 1, 6.0))
+    loop = make(trials, target=5)
+    assert loop.interrupted == 3
+    assert not loop.take_up(9.0)
+    plan = loop.plan(8, 10.0)
+    assert [(t.id, t.attempt) for t in plan.again] == [(1, 3)]
+    assert not plan.ask
+    record(loop, plan.changes)
+    assert not loop.plan(7, 10.0)  # none beside it
+    record(loop, loop.handle(ok(plan.again[0]), 11.0))
+    plan = loop.plan(8, 10.0)
+    assert [t.id for t in plan.again] == [2]
+    record(loop, plan.changes)
+    record(loop, loop.handle(ok(plan.again[0]), 11.0))
+    plan = loop.plan(8, 10.0)
+    assert [t.id for t in plan.again] == [3]
+    assert plan.ask == 1
+
+
+def test_where_others_finished_in_between_nobody_is_suspected() -> None:
+    trials = [finished_at(0, 7.0), *(left_running(i, 9, 6.0) for i in (1, 2))]
+    plan = make(trials, target=4).plan(8, 10.0)
+    assert [t.id for t in plan.again] == [1, 2]
+    assert plan.ask == 1
+
+
+@pytest.mark.parametrize("catch", [True, False])
+def test_a_trial_that_ends_each_driver_is_given_up(catch: bool) -> None:
+    loop = make([finished_at(0, 5.0), left_running(1, 4, 6.0)], target=3, catch=catch)
+    (change,) = loop.take_up(9.0)
+    record(loop, [change])
+    assert change.trial.state is TrialState.FAILED
+    assert change.trial.failure is not None
+    assert change.trial.failure.type == "DriverLost"
+    assert "each of the last 4 times" in change.trial.failure.message
+    assert loop.remaining == 1
+    assert not loop.take_up(9.0)
+    assert (loop.stop is None) is catch
+
+
 def test_cancelled_trials_don_t_count_and_their_ids_are_not_used_again() -> None:
     trials = [Trial(id=0, state=TrialState.CANCELLED, point={"x": 0.1}, attempt=1)]
     loop = make(trials, target=1)
