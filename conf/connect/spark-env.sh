@@ -4,3 +4,5 @@
 SPARK_LOCAL_IP=127.0.0.1
 # For the server, which Spark takes for a daemon, and which holds the executor here.
 SPARK_DAEMON_MEMORY=1g
+# As for drivers and executors: see ../README.md.
+SPARK_DAEMON_JAVA_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

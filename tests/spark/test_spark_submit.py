@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+import sysconfig
+import tarfile
 from pathlib import Path
 
 import pyspark
@@ -27,24 +30,30 @@ def submit(standalone_cluster, tmp_path):
     del environment["PYTHONPATH"]  # --py-files must do
 
     def run(*arguments):
-        return subprocess.run(
-            [
-                SUBMIT,
-                *("--master", standalone_cluster.url),
-                *("--py-files", f"{package},{ROOT / 'examples' / 'pipelines.py'}"),
-                ROOT / "examples" / "spark_submit_job.py",
-                *map(str, arguments),
-            ],
+        return spark_submit(
+            *("--master", standalone_cluster.url),
+            *("--py-files", f"{package},{ROOT / 'examples' / 'pipelines.py'}"),
+            ROOT / "examples" / "spark_submit_job.py",
+            *arguments,
             cwd=tmp_path,
             env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
         )
 
     return run
+
+
+def spark_submit(*arguments, cwd, env):
+    """Run ``spark-submit`` to its end."""
+    return subprocess.run(
+        [SUBMIT, *map(str, arguments)],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
 
 
 @pytest.mark.slow
@@ -76,3 +85,47 @@ def test_failure_ends_with_an_error_and_a_code(submit, tmp_path):
     assert done.returncode == 1
     assert "error: StoreCorrupt" in done.stdout  # spark-submit prints both of Python's streams here
     assert '{"exp_key"' not in done.stdout
+
+
+ARCHIVED = """
+from pyspark.sql import SparkSession
+from sparktrials import SparkTrials, fmin, hp, rand
+
+SparkSession.builder.getOrCreate()
+
+def objective(x):
+    import sys
+    import only_in_the_archive
+    return {"loss": only_in_the_archive.square(x), "status": "ok", "python": sys.executable}
+
+trials = SparkTrials(parallelism=2)
+fmin(objective, hp.uniform("x", 0, 1), rand.suggest, 4, trials=trials, rstate=1, verbose=False)
+print("python", *sorted({r["python"] for r in trials.results}))
+"""
+
+
+@pytest.mark.slow
+def test_an_environment_travels_as_an_archive(standalone_cluster, tmp_path):
+    """As Spark's pages have it: the executors' Python is the one in the archive."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "installed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "only_in_the_archive.py").write_text("def square(x):\n    return x * x\n")
+    with tarfile.open(tmp_path / "environment.tar.gz", "w:gz") as archive:
+        archive.add(environment, arcname=".")
+    (tmp_path / "job.py").write_text(ARCHIVED)
+    done = spark_submit(
+        *("--master", standalone_cluster.url),
+        *("--archives", f"{tmp_path}/environment.tar.gz#unpacked"),
+        tmp_path / "job.py",
+        cwd=tmp_path,
+        env=spark_environment(
+            "standalone",
+            PYSPARK_DRIVER_PYTHON=sys.executable,
+            PYSPARK_PYTHON="./unpacked/bin/python",
+        ),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("python")]
+    assert line.endswith("/unpacked/bin/python")
