@@ -9,8 +9,8 @@ import logging
 import pickle
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from sparktrials.study.clock import Clock, SystemClock
 from sparktrials.study.interrupts import PROMPT_S, Grace, held
@@ -24,12 +24,12 @@ from sparktrials.study.protocols import (
     SuggestContext,
     Suggester,
 )
-from sparktrials.study.values import OBJECT_PREFIX, VALUE_LIMIT, split
+from sparktrials.study.results import Results
 
 if TYPE_CHECKING:
     from sparktrials.space import Point
     from sparktrials.study.history import History
-    from sparktrials.study.trial import Outcome, Trial
+    from sparktrials.study.trial import Trial
 
 __all__ = ["AT_ONCE", "Observer", "Runner"]
 
@@ -109,8 +109,13 @@ class Runner:
     settled: bool = False
     _at_once: int = 0
     _told: set[str] = field(default_factory=set)
+    _results: Results = field(init=False)
     _unhandled: deque[Event] = field(default_factory=deque)
     _unrecorded: list[Change] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make what is derived."""
+        self._results = Results(self.dumps, self._tell, durable=self.store.durable)
 
     @property
     def history(self) -> History:
@@ -259,7 +264,7 @@ class Runner:
         seen: list[Trial] = []
         attachments: dict[int, Mapping[str, bytes]] = {}
         for change in changes:
-            stored, shown, attached = self._materialize(change)
+            stored, shown, attached = self._results.forms(change)
             kept.append(stored)
             seen.append(shown)
             if attached:
@@ -273,56 +278,6 @@ class Runner:
             if trial.failure is not None and trial.failure.type != "StatusFail":
                 self._tell_failure(trial)
         self.observer.changed(seen)
-
-    def _materialize(self, change: Change) -> tuple[Trial, Trial, dict[str, bytes]]:
-        """Return the trial as stored and as kept in memory, and its attachments."""
-        trial, outcome = change.trial, change.outcome
-        if outcome is None or _is_bare(outcome):
-            return trial, trial, {}
-        for name, reason in outcome.dropped.items():
-            self._tell(f"dropped:{name}", f"the result's {name!r} was dropped: {reason}")
-        attached = dict(outcome.attachments)
-        in_memory = {k: self._loaded(k, v) for k, v in outcome.objects.items()}
-        shown = replace(trial, result={**outcome.result, **in_memory}, attachments=tuple(attached))
-        if not self.store.durable:
-            return shown, shown, attached
-        plain, local_objects = split(outcome.result)
-        pickles = {**outcome.objects, **self._pickled(local_objects)}
-        for name in pickles:
-            self._tell(
-                f"object:{name}",
-                f"the result's {name!r} is not plain data: the history keeps it as the pickled "
-                f"attachment {OBJECT_PREFIX + name!r}, which is loaded only on request",
-            )
-        attached.update({OBJECT_PREFIX + name: content for name, content in pickles.items()})
-        stored = replace(trial, result=plain, attachments=tuple(attached))
-        return stored, replace(shown, attachments=tuple(attached)), attached
-
-    def _pickled(self, objects: Mapping[str, Any]) -> dict[str, bytes]:
-        pickles = {}
-        for name, value in objects.items():
-            try:
-                content = self.dumps(value)
-            except Exception as error:  # noqa: BLE001 - somebody else's __reduce__
-                reason = f"it cannot be pickled ({type(error).__name__}: {error})"
-            else:
-                if len(content) <= VALUE_LIMIT:
-                    pickles[name] = content
-                    continue
-                reason = f"it takes {len(content):,} bytes, the limit is {VALUE_LIMIT:,}"
-            self._tell(f"memory:{name}", f"the result's {name!r} stays in memory only: {reason}")
-        return pickles
-
-    def _loaded(self, name: str, content: bytes) -> Any:  # noqa: ANN401 - a user's object
-        try:
-            return pickle.loads(content)  # noqa: S301 - from the user's own executors, never a store
-        except Exception as error:  # noqa: BLE001 - a class that the driver has not
-            self._tell(
-                f"opaque:{name}",
-                f"the result's {name!r} stays pickled: it does not load here "
-                f"({type(error).__name__}: {error})",
-            )
-            return content
 
     # ------------------------------------------------------------------ the end
 
@@ -405,10 +360,3 @@ class Runner:
         self.observer.note(
             text.rstrip() + "\n(the first failure is shown; later ones are in the history)"
         )
-
-
-def _is_bare(outcome: Outcome) -> bool:
-    """Whether an outcome's result has no more than loss and status, as most have."""
-    return not (outcome.attachments or outcome.objects or outcome.dropped) and (
-        outcome.result.keys() <= {"loss", "status"}
-    )

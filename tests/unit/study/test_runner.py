@@ -15,8 +15,9 @@ from sparktrials.store import open_store
 from sparktrials.study.history import History
 from sparktrials.study.loop import Limits, Loop, StopReason
 from sparktrials.study.protocols import Experiment, Finished
-from sparktrials.study.runner import OBJECT_PREFIX, Runner
+from sparktrials.study.runner import Runner
 from sparktrials.study.trial import Outcome, TrialState
+from sparktrials.study.values import OBJECT_PREFIX
 
 SPACE = compile_space(hp.uniform("x", 0, 1))
 
