@@ -5,6 +5,15 @@ from __future__ import annotations
 import pytest
 
 #: Lines that objectives write: the value, and the process of the executor that ran it.
+#: Pushing is the rarer way on clusters: `make soak` has it.
+BOTH_WAYS = pytest.mark.parametrize(
+    "channel",
+    [
+        pytest.param(True, id="pulling"),
+        pytest.param(False, id="pushing", marks=pytest.mark.soak),
+    ],
+)
+
 PREAMBLE = """
     import os, resource, signal, sys, threading, time
     from collections import Counter
@@ -85,7 +94,7 @@ LOST = """
 """
 
 
-@pytest.mark.parametrize("channel", [True, False], ids=["pulling", "pushing"])
+@BOTH_WAYS
 def test_an_executor_that_dies_amid_eight_trials_costs_its_own_only(
     spark_script, tmp_path, channel
 ):
@@ -167,7 +176,7 @@ SPECULATION = """
 """
 
 
-@pytest.mark.parametrize("channel", [True, False], ids=["pulling", "pushing"])
+@BOTH_WAYS
 def test_speculation_runs_no_trial_twice(spark_script, tmp_path, channel):
     conf = {"": "true", ".interval": "50ms", ".multiplier": "1.01", ".quantile": "0.1"}
     conf |= {".minTaskRuntime": "10ms", ".task.duration.threshold": "500ms"}

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+#: Pushing is the rarer way on clusters: `make soak` has it.
+BOTH_WAYS = pytest.mark.parametrize(
+    "channel",
+    [
+        pytest.param(True, id="pulling"),
+        pytest.param(False, id="pushing", marks=pytest.mark.soak),
+    ],
+)
+
 DYNAMIC = """
     import os, sys, threading, time, urllib.request, json
     from pyspark.sql import SparkSession
@@ -57,7 +66,7 @@ DYNAMIC = """
 """
 
 
-@pytest.mark.parametrize("channel", [True, False], ids=["pulling", "pushing"])
+@BOTH_WAYS
 def test_slots_that_appear_are_used_and_those_that_idle_are_given_back(
     spark_script, standalone_cluster, tmp_path, channel
 ):
@@ -144,7 +153,7 @@ SEVERAL = """
 """
 
 
-@pytest.mark.parametrize("channel", ["True", "False"], ids=["pulling", "pushing"])
+@BOTH_WAYS
 def test_several_studies_and_jobs_at_once_in_one_application(spark_script, channel):
     done = spark_script(
         SEVERAL.replace("exp_key=name)", f"exp_key=name, channel={channel})"),

@@ -351,7 +351,13 @@ TWICE = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("master", ["local[2,4]", None], ids=["local[2,4]", "local-cluster"])
+@pytest.mark.parametrize(
+    "master",
+    [
+        pytest.param("local[2,4]", id="local[2,4]", marks=pytest.mark.soak),
+        pytest.param(None, id="local-cluster"),
+    ],
+)
 def test_spark_does_not_blindly_run_a_crashing_trial_again(spark_script, tmp_path, master):
     log = tmp_path / "log"
     done = spark_script(TWICE, log, *filter(None, [master]), conf="local" if master else None)

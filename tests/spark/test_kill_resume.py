@@ -199,7 +199,7 @@ def test_a_driver_killed_again_and_again(study):
 @pytest.mark.slow
 @pytest.mark.parametrize("study", ["spark"], indirect=True)
 def test_a_spark_driver_killed_again_and_again(study):
-    check(study, rounds=4, seed=2)
+    check(study, rounds=2, seed=2)
 
 
 @pytest.mark.soak
@@ -273,7 +273,7 @@ print(counts.count("ok"), counts.count("running"))
     [
         ("inline", "python", signal.SIGINT, ""),
         ("inline", "python", signal.SIGTERM, "143"),
-        ("spark", "pyspark", signal.SIGINT, ""),
+        pytest.param("spark", "pyspark", signal.SIGINT, "", marks=pytest.mark.soak),
         ("spark", "notebook", signal.SIGINT, ""),
         ("spark", "pyspark", signal.SIGTERM, "143"),
     ],
