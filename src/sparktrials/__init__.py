@@ -48,7 +48,16 @@ if TYPE_CHECKING:
         STATUS_STRINGS as STATUS_STRINGS,
         STATUS_SUSPENDED as STATUS_SUSPENDED,
     )
-    from sparktrials.suggest import anneal as anneal, atpe as atpe, mix as mix, random, tpe as tpe
+    from sparktrials.suggest import (
+        anneal as anneal,
+        atpe as atpe,
+        auto as auto,
+        gp as gp,
+        mix as mix,
+        random,
+        sobol as sobol,
+        tpe as tpe,
+    )
 
     exceptions = errors
     rand = random
@@ -80,17 +89,20 @@ _PUBLIC = {
     "WorkerTrials": ("sparktrials.api.worker_trials", "WorkerTrials"),
     "anneal": ("sparktrials.suggest.anneal", None),
     "atpe": ("sparktrials.suggest.atpe", None),
+    "auto": ("sparktrials.suggest.auto", None),
     "broadcast": ("sparktrials.dispatch.broadcasting", "broadcast"),
     "current_trial": ("sparktrials.dispatch.current", "current_trial"),
     "errors": ("sparktrials.errors", None),
     "exceptions": ("sparktrials.errors", None),
     "fmin": ("sparktrials.api.run", "fmin"),
+    "gp": ("sparktrials.suggest.gp", None),
     "hp": ("sparktrials.hp", None),
     "load_trials": ("sparktrials.api.saving", "load_trials"),
     "mix": ("sparktrials.suggest.mix", None),
     "partial": ("functools", "partial"),
     "rand": ("sparktrials.suggest.random", None),
     "scope": ("sparktrials.scope", None),
+    "sobol": ("sparktrials.suggest.sobol", None),
     "space_eval": ("sparktrials.api.run", "space_eval"),
     "tpe": ("sparktrials.suggest.tpe", None),
     "trials_from_docs": ("sparktrials.api.trials", "trials_from_docs"),

@@ -92,7 +92,7 @@ class Study:
     space
         A tree of ``hp`` nodes, containers and constants, Hyperopt's expressions too.
     algo
-        As in `fmin`; None is ``tpe.suggest`` for now.
+        As in `fmin`; None is ``auto.suggest``.
     store, exp_key
         Where the history is kept, as in `Trials`.
     seed
@@ -129,6 +129,10 @@ class Study:
         self._seed = seed_of(seed)
         self._trials = Trials(store, exp_key)
         self._own_store = isinstance(store, str) and is_url(store)
+        if algo is None:
+            from sparktrials.suggest import auto  # noqa: PLC0415 - scipy, where it is used
+
+            algo = auto.suggest
         self._suggester = suggester_for(algo, self._space, space, _runs_nothing, self._trials)
         self._lock = threading.RLock()
         self._check_space()

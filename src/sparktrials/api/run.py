@@ -54,9 +54,10 @@ def fmin(  # noqa: PLR0917 - Hyperopt's signature
         A tree of ``hp`` nodes, containers and constants, Hyperopt's expressions too; or
         ``"annotated"``: then `fn`'s parameters are annotated with them.
     algo
-        ``tpe.suggest`` (the default), ``rand.suggest``, ``anneal.suggest``, ``mix.suggest``, or one
-        of them in ``functools.partial`` with settings; or a function ``(new_ids, domain, trials,
-        seed) -> trial documents`` as Hyperopt's users write them.
+        ``tpe.suggest`` (the default), ``auto.suggest``, ``atpe.suggest``, ``gp.suggest``,
+        ``anneal.suggest``, ``rand.suggest``, ``sobol.suggest``, ``mix.suggest``, or one of them in
+        ``functools.partial`` with settings; or a function ``(new_ids, domain, trials, seed) ->
+        trial documents`` as Hyperopt's users write them.
     max_evals
         Trials in all, those of earlier runs of the same experiment included; None: no limit.
     timeout

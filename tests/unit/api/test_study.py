@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sparktrials import STATUS_FAIL, Study, Trials, fmin, hp, rand, space_eval
+from sparktrials import STATUS_FAIL, Study, Trials, auto, fmin, hp, rand, space_eval
 from sparktrials.api import asking
 from sparktrials.errors import (
     AllTrialsFailed,
@@ -51,7 +51,15 @@ def test_it_suggests_what_fmin_does():
         trial = asked.ask()
         asked.tell(trial, trial.params["x"] ** 2)
     trials = Trials()
-    fmin(lambda p: p["x"] ** 2, SPACE, max_evals=30, trials=trials, rstate=3, verbose=False)
+    fmin(
+        lambda p: p["x"] ** 2,
+        SPACE,
+        algo=auto.suggest,
+        max_evals=30,
+        trials=trials,
+        rstate=3,
+        verbose=False,
+    )
     assert [t.point for t in asked.trials.history] == [t.point for t in trials.history]
     assert asked.trials.losses() == trials.losses()
 

@@ -1,0 +1,155 @@
+"""Gaussian processes: where improvement on the best result is expected to be largest.
+
+Finished trials, their losses warped, are described by a process with a Matérn kernel, each
+parameter with a length scale of its own; conditional parameters count where both points have them.
+What is pending is taken to come out as expected. What was measured is recorded in
+docs/decisions/0030-gaussian-process.md.
+
+Shapes: ``X`` (n, d) latent rows, NaN where inactive; ``Z`` and ``F`` as in `embedding`.
+Sources: Jones et al., Journal of Global Optimization 13, 1998; and those of the modules used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparktrials.errors import InvalidArgument
+from sparktrials.suggest.algorithm import Algorithm
+from sparktrials.suggest.believed import Believed
+from sparktrials.suggest.search import Climber, neighbours, starts
+from sparktrials.suggest.sobol import unit_points
+from sparktrials.suggest.tried import Tried
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sparktrials.space import Point, Space
+    from sparktrials.study.history import History
+    from sparktrials.study.protocols import SuggestContext
+    from sparktrials.suggest.process import Posterior
+
+__all__ = ["Settings", "suggest"]
+
+#: Draws of which the best few are climbed from: from the prior, and near the best trials.
+N_DRAWS = 1024
+N_NEAR = 512
+N_AROUND = 5
+#: How many are climbed from, and for how long.
+N_STARTS = 4
+ITERATIONS = 40
+#: Prior draws that are looked through for an untried point.
+N_FRESH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Keywords of ``functools.partial(gp.suggest, ...)``.
+
+    Attributes
+    ----------
+    n_startup_jobs
+        So many trials must have finished before results steer the points; until then they are those
+        of a scrambled Sobol sequence.
+
+    Raises
+    ------
+    InvalidArgument
+        If a value makes no sense.
+    """
+
+    n_startup_jobs: int = 10
+
+    def __post_init__(self) -> None:
+        """Check."""
+        value: object = self.n_startup_jobs
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+            msg = f"gp.suggest: n_startup_jobs must be an integer >= 0, got {value!r}"
+            raise InvalidArgument(msg)
+
+
+def propose(
+    space: Space,  # noqa: ARG001 - the signature of all algorithms
+    history: History,
+    n: int,
+    context: SuggestContext,
+    settings: Settings,
+) -> list[Point]:
+    """Return `n` points; point k is the one that would come if those before it were pending."""
+    believed = history.follow(Believed)
+    ids = list(context.ids[:n])
+    seeker = _Seeker(history, believed, context, settings)
+    rows = np.stack([seeker.next(trial_id) for trial_id in ids])
+    return list(history.codec.decode(rows))
+
+
+class _Seeker:
+    """Makes the points of one call, one after the other."""
+
+    def __init__(
+        self, history: History, believed: Believed, context: SuggestContext, settings: Settings
+    ) -> None:
+        self._embedding = believed.embedding
+        self._context = context
+        self._tried = Tried.of(history)
+        self._posterior: Posterior | None = None
+        if believed.n_finished >= max(settings.n_startup_jobs, 1):
+            self._posterior, self._best, self._around = believed.posterior(history)
+
+    def next(self, trial_id: int) -> NDArray[np.float64]:
+        """Return the latent row of the next point, and count it as pending."""
+        rng = self._context.rng(trial_id)
+        if self._posterior is None:
+            row = self._first(trial_id)
+        else:
+            row = self._sought(self._posterior, rng)
+        row = self._untried(row, rng)
+        self._tried.add(*self._tried.keys(row[None]))
+        if self._posterior is not None:
+            e = self._embedding
+            self._posterior.add(e.features(e.coordinates(row[None])))
+        return row
+
+    def _first(self, trial_id: int) -> NDArray[np.float64]:
+        e = self._embedding
+        return self._only(e.latent(e.draws(unit_points(self._context, [trial_id], len(e)))))
+
+    def _sought(self, posterior: Posterior, rng: np.random.Generator) -> NDArray[np.float64]:
+        e = self._embedding
+        climber = Climber(e, posterior, self._best, ITERATIONS)
+        Z = e.draws(rng.random((N_DRAWS, len(e))))
+        Z = np.concatenate([Z, neighbours(e, self._around, rng, N_NEAR)])
+        values = climber.values(Z)
+        found = [climber.climb(Z[i]) for i in starts(e, Z, values, N_STARTS)]
+        ends = np.array([z for z, _ in found])
+        order = np.argsort([-value for _, value in found], kind="stable")
+        candidates = np.concatenate([ends[order], Z[np.argsort(-values, kind="stable")]])
+        return self._first_untried(candidates)
+
+    def _first_untried(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the first latent row that is untried, or the first one."""
+        e = self._embedding
+        first = e.latent(Z[:1])
+        if not self._tried.among(first)[0]:
+            return self._only(first)
+        X = e.latent(Z)
+        untried = np.flatnonzero(~self._tried.among(X))
+        return self._only(X[untried[:1]] if len(untried) else first)
+
+    @staticmethod
+    def _only(X: NDArray[np.float64]) -> NDArray[np.float64]:
+        row: NDArray[np.float64] = X[0]
+        return row
+
+    def _untried(self, row: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        tried = self._tried
+        if tried.left <= 0 or not tried.has(row):
+            return row
+        row = tried.fresh(row, rng, N_FRESH)
+        return tried.variant(row, rng) if tried.has(row) else row
+
+
+suggest = Algorithm("gp", propose, Settings)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from sparktrials import Study, hp
+from sparktrials.space import compile_space
+from sparktrials.study.history import History
+from sparktrials.study.protocols import SuggestContext
+from sparktrials.study.trial import Trial, TrialState
+from sparktrials.suggest import auto, gp, sobol, tpe
+
+X = {"x": hp.uniform("x", 0, 1), "c": hp.choice("c", [0, 1, 2])}
+TREE = hp.choice("k", [{"x": hp.uniform("x", 0, 1)}, {"y": hp.uniform("y", 0, 1)}])
+
+
+def history_of(tree, n, pending=0):
+    space = compile_space(tree)
+    drawn = sobol.suggest.configured().suggest(
+        space, History(space), n + pending, SuggestContext(seed=5, ids=range(n + pending))
+    )
+    return History(
+        space,
+        [
+            Trial(id=i, state=TrialState.OK, point=p, loss=p.get("x", 0.0) * i)
+            if i < n
+            else Trial(id=i, state=TrialState.RUNNING, point=p)
+            for i, p in enumerate(drawn)
+        ],
+    )
+
+
+def suggest(algorithm, history, n=1, parallelism=1, first=None):
+    first = history.next_id if first is None else first
+    context = SuggestContext(seed=0, ids=range(first, first + n), parallelism=parallelism)
+    return algorithm.suggest.configured().suggest(history.space, history, n, context)
+
+
+@pytest.mark.parametrize(
+    ("tree", "finished", "pending", "parallelism", "chosen"),
+    [
+        (X, 0, 0, 1, gp),
+        (X, 12, 3, 8, gp),
+        (X, 12, 3, auto.GP_PARALLEL + 1, tpe),
+        (X, 12, auto.GP_PARALLEL + 1, 1, tpe),
+        (X, auto.GP_TRIALS, 0, 1, tpe),
+        ([hp.uniform(f"x{i}", 0, 1) for i in range(auto.GP_ACTIVE + 1)], 12, 0, 1, tpe),
+        ({"x": hp.uniform("x", 0, 1), "k": hp.choice("k", list(range(201)))}, 12, 0, 1, tpe),
+        (
+            hp.choice("k", [{f"u{i}": hp.normal(f"u{i}", 0, 1) for i in range(20)}, 0]),
+            12,
+            0,
+            1,
+            tpe,
+        ),
+    ],
+)
+def test_which_algorithm(tree, finished, pending, parallelism, chosen):
+    history = history_of(tree, finished, pending)
+    found = suggest(auto, history, parallelism=parallelism)
+    assert found == suggest(chosen, history)
+    assert found != suggest(gp if chosen is tpe else tpe, history)
+
+
+def test_on_trees_two_take_turns():
+    history = history_of(TREE, 12)
+    found = [
+        suggest(auto, history, first=i) == suggest(gp, history, first=i) for i in range(12, 24)
+    ]
+    theirs = [
+        suggest(auto, history, first=i) == suggest(tpe, history, first=i) for i in range(12, 24)
+    ]
+    assert found == [not other for other in theirs]
+    assert 0 < sum(found) < 12
+    batch = suggest(auto, history, 6)
+    for point in batch:
+        assert history.space.checked(point) == dict(point)
+
+
+def test_a_large_batch_is_tpes():
+    history = history_of(X, 12)
+    n = auto.GP_PARALLEL + 1
+    assert suggest(auto, history, n) == suggest(tpe, history, n)
+
+
+def test_it_is_the_default_of_studies():
+    ours, named = (Study(X, seed=3, algo=algo) for algo in (None, auto.suggest))
+    for _ in range(12):
+        asked = ours.ask()
+        assert asked.point == named.ask().point
+        for study in (ours, named):
+            study.tell(asked.id, asked.point["x"])
