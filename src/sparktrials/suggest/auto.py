@@ -6,9 +6,6 @@ recorded in docs/decisions/0031-auto.md. The rule:
 
 - up to `GP_TRIALS` finished trials, `GP_PARALLEL` trials at once and `GP_ACTIVE` parameters that
   are active together, ``gp.suggest``;
-- there, but where choices have parameters of their own, every other trial's point is that of
-  ``tpe.suggest``: a Gaussian process searches the branches that it knows well, TPE goes on giving
-  each its share;
 - otherwise ``tpe.suggest``.
 
 It depends on the set of trials and the call alone, so points are as reproducible as theirs.
@@ -21,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparktrials.study.trial import TrialState
-from sparktrials.suggest import gp, mix, tpe
+from sparktrials.suggest import gp, tpe
 from sparktrials.suggest.algorithm import Algorithm
 from sparktrials.suggest.grouping import groups_of
 
@@ -55,15 +52,8 @@ def propose(
     finished = history.count(TrialState.OK, TrialState.FAILED, TrialState.PRUNED)
     at_once = max(n, context.parallelism, history.count(TrialState.NEW, TrialState.RUNNING))
     steered = finished < GP_TRIALS and at_once <= GP_PARALLEL and suits_gp(history.codec)
-    if not steered:
-        return tpe.suggest.configured().suggest(space, history, n, context)
-    if any(history.codec.conditions):
-        return mix.propose(space, history, n, context, _halves())
-    return gp.suggest.configured().suggest(space, history, n, context)
-
-
-def _halves() -> mix.Settings:
-    return mix.Settings(p_suggest=[(0.5, gp.suggest), (0.5, tpe.suggest)])
+    algorithm = gp.suggest if steered else tpe.suggest
+    return algorithm.configured().suggest(space, history, n, context)
 
 
 @functools.lru_cache(maxsize=32)

@@ -40,8 +40,6 @@ MAX_PENDING = 500
 FINE, COARSE = 1.05, 1.5
 FEW = 20
 ITERATIONS_ANEW, ITERATIONS_ON = 50, 15
-#: Best trials that points are sought near.
-N_BEST = 5
 #: More parameters that are active together, or more features, are too many.
 MAX_ACTIVE = 60
 MAX_FEATURES = 2000
@@ -76,8 +74,10 @@ class Believed:
         for size in [size for size in self._found if size > place]:
             del self._found[size]
 
-    def posterior(self, history: History) -> tuple[Posterior, float, NDArray[np.float64]]:
-        """Return the process, the warped loss to improve on, and the coordinates of good trials."""
+    def posterior(
+        self, history: History
+    ) -> tuple[Posterior, NDArray[np.float64], NDArray[np.float64]]:
+        """Return the process; its means at finished trials, and their coordinates, best first."""
         e = self.embedding
         rows = np.array(self._finished, dtype=np.intp)
         theta = self._hyperparameters(history, rows)
@@ -90,9 +90,8 @@ class Believed:
         posterior = Posterior(Hyperparameters.of(theta), e.features(Z), e.owner, y)
         posterior.add(e.features(e.coordinates(history.X[pending])))
         mean = posterior.mean(e.features(Z))
-        best = float(mean.min())
         order = np.argsort(mean, kind="stable")
-        return posterior, best, Z[order[:N_BEST]]
+        return posterior, mean[order], Z[order]
 
     def _hyperparameters(self, history: History, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         fine = _milestone(len(rows), FINE)

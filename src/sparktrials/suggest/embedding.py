@@ -160,9 +160,16 @@ class Embedding:
                 X[rows] = here
         return X
 
-    def draws(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return ``Z`` of the points at cumulative prior probabilities `U` (n, d)."""
+    def draws(
+        self, U: NDArray[np.float64], branches: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return ``Z`` of the points at cumulative prior probabilities `U` (n, d).
+
+        `branches`: a latent row, of which all have the switches.
+        """
         X = self.codec.from_unit(U)
+        if branches is not None:
+            X[:, self.switches] = branches[self.switches]
         X[~self.codec.active(X)] = np.nan
         return self.settled(self.coordinates(self._on_switches(X)))
 

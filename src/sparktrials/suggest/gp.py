@@ -20,6 +20,8 @@ import numpy as np
 from sparktrials.errors import InvalidArgument
 from sparktrials.suggest.algorithm import Algorithm
 from sparktrials.suggest.believed import Believed
+from sparktrials.suggest.branching import Branching
+from sparktrials.suggest.known import Known
 from sparktrials.suggest.search import Climber, neighbours, starts
 from sparktrials.suggest.sobol import unit_points
 from sparktrials.suggest.tried import Tried
@@ -37,7 +39,10 @@ __all__ = ["Settings", "suggest"]
 #: Draws of which the best few are climbed from: from the prior, and near the best trials.
 N_DRAWS = 1024
 N_NEAR = 512
-N_AROUND = 5
+N_BEST = 5
+#: Share of the points whose branches are those that are owed a trial; the others' are where
+#: improvement is expected. A process that knows one branch well expects little of the others.
+OWED = 0.5
 #: How many are climbed from, and for how long.
 N_STARTS = 4
 ITERATIONS = 40
@@ -97,7 +102,10 @@ class _Seeker:
         self._tried = Tried.of(history)
         self._posterior: Posterior | None = None
         if believed.n_finished >= max(settings.n_startup_jobs, 1):
-            self._posterior, self._best, self._around = believed.posterior(history)
+            self._posterior, self._means, self._known = believed.posterior(history)
+        self._branching: Branching | None = None
+        if believed.embedding.switches.any():
+            self._branching = Branching(history.follow(Known), len(history.codec))
 
     def next(self, trial_id: int) -> NDArray[np.float64]:
         """Return the latent row of the next point, and count it as pending."""
@@ -108,6 +116,8 @@ class _Seeker:
             row = self._sought(self._posterior, rng)
         row = self._untried(row, rng)
         self._tried.add(*self._tried.keys(row[None]))
+        if self._branching is not None:
+            self._branching.join(row)
         if self._posterior is not None:
             e = self._embedding
             self._posterior.add(e.features(e.coordinates(row[None])))
@@ -119,15 +129,30 @@ class _Seeker:
 
     def _sought(self, posterior: Posterior, rng: np.random.Generator) -> NDArray[np.float64]:
         e = self._embedding
-        climber = Climber(e, posterior, self._best, ITERATIONS)
-        Z = e.draws(rng.random((N_DRAWS, len(e))))
-        Z = np.concatenate([Z, neighbours(e, self._around, rng, N_NEAR)])
+        branches, around = self._branches(rng)
+        Z = e.draws(rng.random((N_DRAWS, len(e))), branches)
+        if len(around):
+            Z = np.concatenate([Z, neighbours(e, self._known[around[:N_BEST]], rng, N_NEAR)])
+        best = float(self._means[around[0] if len(around) else 0])
+        climber = Climber(e, posterior, best, ITERATIONS)
         values = climber.values(Z)
         found = [climber.climb(Z[i]) for i in starts(e, Z, values, N_STARTS)]
         ends = np.array([z for z, _ in found])
         order = np.argsort([-value for _, value in found], kind="stable")
         candidates = np.concatenate([ends[order], Z[np.argsort(-values, kind="stable")]])
         return self._first_untried(candidates)
+
+    def _branches(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64] | None, NDArray[np.intp]]:
+        """Return the branches that the point must have, if any, and which trials had them."""
+        e = self._embedding
+        if self._branching is None or rng.random() >= OWED:
+            return None, np.arange(len(self._known))
+        branches = self._branching.next()
+        wanted = e.draws(np.full((1, len(e)), 0.5), branches)[:, e.switches]
+        same = np.nan_to_num(self._known[:, e.switches], nan=-1.0) == np.nan_to_num(wanted, nan=-1)
+        return branches, np.flatnonzero(same.all(axis=1))
 
     def _first_untried(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the first latent row that is untried, or the first one."""

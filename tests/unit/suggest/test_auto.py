@@ -40,6 +40,7 @@ def suggest(algorithm, history, n=1, parallelism=1, first=None):
     [
         (X, 0, 0, 1, gp),
         (X, 12, 3, 8, gp),
+        (TREE, 12, 0, 1, gp),
         (X, 12, 3, auto.GP_PARALLEL + 1, tpe),
         (X, 12, auto.GP_PARALLEL + 1, 1, tpe),
         (X, auto.GP_TRIALS, 0, 1, tpe),
@@ -59,21 +60,6 @@ def test_which_algorithm(tree, finished, pending, parallelism, chosen):
     found = suggest(auto, history, parallelism=parallelism)
     assert found == suggest(chosen, history)
     assert found != suggest(gp if chosen is tpe else tpe, history)
-
-
-def test_on_trees_two_take_turns():
-    history = history_of(TREE, 12)
-    found = [
-        suggest(auto, history, first=i) == suggest(gp, history, first=i) for i in range(12, 24)
-    ]
-    theirs = [
-        suggest(auto, history, first=i) == suggest(tpe, history, first=i) for i in range(12, 24)
-    ]
-    assert found == [not other for other in theirs]
-    assert 0 < sum(found) < 12
-    batch = suggest(auto, history, 6)
-    for point in batch:
-        assert history.space.checked(point) == dict(point)
 
 
 def test_a_large_batch_is_tpes():

@@ -135,6 +135,17 @@ def test_conditional_parameters_are_learnt_from_where_they_are_active():
     assert history.best.loss < 1e-3
 
 
+def test_an_easy_branch_does_not_keep_all_trials():
+    tree = hp.choice("m", [{"a": hp.uniform("a", 0, 1)}, {"b": hp.uniform("b", 0, 1)}])
+
+    def objective(p):  # .2 anywhere in one branch; 0 in a narrow basin of the other
+        return 0.2 if "a" in p else 1 - np.exp(-((p["b"] - 0.7) ** 2) / 0.005)
+
+    history = run(tree, objective, 30, n_startup_jobs=6)
+    assert history.best.loss < 0.01
+    assert sum(t.point["m"] for t in history) >= 8
+
+
 def test_ranges_of_switches_over_integers():
     index = hp.randint("i", 3)
     tree = scope.switch(index, hp.uniform("a", 0, 1), hp.uniform("b", 0, 1), hp.normal("c", 0, 1))
