@@ -2,7 +2,8 @@
 
 Density ratios lock onto the branch that is easiest to do well in: its trials crowd the best ranks
 and the others are starved. Here every branch is owed a share of the trials that falls with the
-rank of its best result among the branches, and the one furthest behind its share is next.
+rank of its best result among the branches and grows with what it has gained of late, and the one
+furthest behind its share is next.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ __all__ = ["Records", "next_branch", "shares"]
 
 #: Exponent of the rank in a branch's share: the second best of two gets a third.
 DECAY = 1.0
-#: Exponent of the number of recent records.
-VIGOUR = 0.0
+#: A branch's share grows with the records among the later half of its trials, up to so many: one
+#: that stands still gets a quarter of what one gets that goes on improving.
 MOST_RECENT = 3.0
 #: Trials after which the prior of a branch counts half.
 PRIOR_TRIALS = 20.0
@@ -91,6 +92,8 @@ def shares(
         Finished trials in which the choice is active.
     prior : (K,)
         Prior probabilities; a branch of probability 0 is never owed any.
+    recent : (K,)
+        See `Records.recent`; None: all alike.
     """
     tried = np.isfinite(best)
     # An untried branch is taken for an average one.
@@ -98,7 +101,7 @@ def shares(
     rank = 1.0 + np.searchsorted(np.sort(best), best)
     owed = rank**-DECAY
     if recent is not None:
-        owed = owed * (1.0 + np.minimum(recent, MOST_RECENT)) ** VIGOUR
+        owed *= 1.0 + np.minimum(recent, MOST_RECENT)
     belief = prior ** (PRIOR_TRIALS / (PRIOR_TRIALS + n))
     owed = owed * belief
     if not owed.sum() > 0:

@@ -17,6 +17,15 @@ def test_untried_branches_are_taken_for_average_ones():
     np.testing.assert_allclose(owed, np.array([1, 1 / 2, 1 / 2, 1 / 4]) / 2.25)
 
 
+def test_what_goes_on_improving_is_owed_more():
+    prior, best = np.full(2, 1 / 2), np.array([0.0, 1.0])
+    owed = shares(best, 40, prior, np.array([0.0, 1.0]))
+    np.testing.assert_allclose(owed, 0.5)
+    most = shares(best, 40, prior, np.array([0.0, 3.0]))
+    np.testing.assert_allclose(most, np.array([1, 2]) / 3)
+    np.testing.assert_allclose(shares(best, 40, prior, np.array([0.0, 30.0])), most)
+
+
 def test_impossible_branches_are_owed_nothing():
     owed = shares(np.array([0.0, np.inf, np.inf]), 2, np.array([0.5, 0.5, 0.0]))
     assert owed[2] == 0
