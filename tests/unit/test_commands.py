@@ -171,6 +171,15 @@ def test_an_attachment_that_is_replaced_while_it_is_exported(url, tmp_path, monk
     assert not (tmp_path / "e.jsonl").exists()
 
 
+def test_an_attachment_that_is_missing_is_told(url, tmp_path):
+    with sqlite3.connect(tmp_path / "h.db") as db:
+        db.execute("DELETE FROM attachment WHERE name = 'model'")
+    db.close()
+    shown = told("export", url, "-o", tmp_path / "e.jsonl", code=1)
+    assert "'model' of trial 5 of 'one'" in shown
+    assert "is missing" in shown
+
+
 def test_a_file_is_read_as_often_whatever_it_holds(url, tmp_path, monkeypatch):
     file, other = tmp_path / "e.jsonl", f"sqlite:///{tmp_path}/copy.db"
     with open_store(url) as store:

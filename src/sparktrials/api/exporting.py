@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from sparktrials.errors import StoreUnavailable
+from sparktrials.errors import StoreCorrupt, StoreUnavailable
 from sparktrials.store.contents import PIECE_SIZE
 from sparktrials.store.records import encode_experiment, encode_trial
 from sparktrials.study.values import encode_json
@@ -37,7 +37,7 @@ def write_records(store: Store, experiments: Iterable[Experiment], file: IO[str]
     Raises
     ------
     StoreError
-        If the store cannot be read.
+        If the store cannot be read, or an attachment is missing or damaged.
     OSError
         If the file cannot be written.
     """
@@ -65,7 +65,15 @@ def _attachment(store: Store, key: str, trial_id: int, name: str) -> Iterator[st
     """
     first = b""
     digest, size = hashlib.sha256(), 0
-    with store.open_attachment(key, trial_id, name) as stream:
+    try:
+        stream = store.open_attachment(key, trial_id, name)
+    except KeyError:
+        msg = (
+            f"the attachment {name!r} of trial {trial_id} of {key!r} in {store.url} is missing: "
+            "restore a copy; sparktrials doctor says what else is"
+        )
+        raise StoreCorrupt(msg) from None
+    with stream:
         while piece := stream.read(PIECE_SIZE):
             first = first or piece
             digest.update(piece)
