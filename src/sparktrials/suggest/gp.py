@@ -98,6 +98,7 @@ class _Seeker:
         self, history: History, believed: Believed, context: SuggestContext, settings: Settings
     ) -> None:
         self._embedding = believed.embedding
+        self._codec = history.codec
         self._context = context
         self._tried = Tried.of(history)
         self._posterior: Posterior | None = None
@@ -114,14 +115,16 @@ class _Seeker:
             row = self._first(trial_id)
         else:
             row = self._sought(self._posterior, rng)
-        row = self._untried(row, rng)
+        found = row = self._untried(row, rng)
+        # As the history will have it: a batch and a sequence of calls find the same, to the bit.
+        row = self._codec.encode(self._codec.decode(row[None]))[0]
         self._tried.add(*self._tried.keys(row[None]))
         if self._branching is not None:
             self._branching.join(row)
         if self._posterior is not None:
             e = self._embedding
             self._posterior.add(e.features(e.coordinates(row[None])))
-        return row
+        return found
 
     def _first(self, trial_id: int) -> NDArray[np.float64]:
         e = self._embedding
