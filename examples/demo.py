@@ -96,7 +96,11 @@ def spark_trials(store: str, key: str) -> SparkTrials:
         print("Starting Spark ...", file=sys.stderr)
     trials = SparkTrials(store=store, exp_key=key)
     if first:
-        context = SparkSession.getActiveSession().sparkContext
+        session = SparkSession.getActiveSession()
+        if hasattr(session, "addArtifacts") and os.environ.get("SPARK_REMOTE"):
+            session.addArtifacts(pipelines.__file__, pyfile=True)  # a Spark Connect server's
+            return trials
+        context = session.sparkContext
         context.addPyFile(pipelines.__file__)
         # Executors come up while the driver goes on: wait for one in each slot.
         slots = trials.parallelism

@@ -201,7 +201,8 @@ def _parallelism(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral):
-        msg = f"parallelism must be a whole number or None, got {value!r}"
+        hint = "; for a store: SparkTrials(store=...)" if isinstance(value, str) else ""
+        msg = f"parallelism must be a whole number or None, got {value!r}{hint}"
         raise InvalidArgument(msg)
     if value <= 0:
         logger.warning("parallelism=%s is not positive: using the cluster's slots instead", value)

@@ -38,9 +38,12 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
 
 def all_failed(trials: Iterable[Trial]) -> AllTrialsFailed:
     """Return the error that says that no trial has a loss, and why."""
-    ended = [t for t in trials if t.state.terminal and t.state is not TrialState.CANCELLED]
+    over = [t for t in trials if t.state.terminal]
+    ended = [t for t in over if t.state is not TrialState.CANCELLED]
+    cancelled = f" ({len(over)} were cancelled)" if over else ""
     text = (
-        "There are no evaluation tasks, cannot return argmin of task losses."
+        f"no trial has ended{cancelled}. There are no evaluation tasks, cannot return argmin of "
+        "task losses."
         if not ended
         else f"all {len(ended)} trials failed, so there is no best one"
     )

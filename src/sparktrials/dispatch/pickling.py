@@ -47,7 +47,8 @@ def pickled(value: object, what: str, dumps: Callable[[object], bytes]) -> bytes
             f"{what} cannot be pickled to be sent to other processes{blame} "
             f"({type(error).__name__}: {error}). Make such an object inside the objective, or pass "
             "plain data; a SparkSession, an open file, a lock or a database connection stays on "
-            "the driver"
+            "the driver. An objective that uses Spark itself runs on the driver, too: "
+            "Trials(n_jobs=4, threads=True)"
         )
         raise ObjectiveNotPicklable(msg) from error
     if len(content) > CLOSURE_LIMIT:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from sparktrials.dispatch import spark_session
 from sparktrials.dispatch.spark_classic import ClassicBackend
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from sparktrials.dispatch.spark_backend import Backend
 
 __all__ = ["find_backend", "is_running"]
+
+#: Seconds that a Connect server gets to take a connection.
+_ANSWER_S = 5.0
 
 
 def find_backend(
@@ -105,8 +110,32 @@ def _session(*, ours: bool) -> Any:  # noqa: ANN401
         from sparktrials.dispatch.java import ensure_java  # noqa: PLC0415 - only to start Spark
 
         ensure_java()
+    _check_answers(os.environ.get("SPARK_REMOTE", ""))
     try:
         return SparkSession.builder.getOrCreate()
     except Exception as error:
         msg = f"Spark did not start: {type(error).__name__}: {error}"
         raise SparkNotAvailable(msg) from error
+
+
+def _check_answers(remote: str) -> None:
+    """Refuse a Connect server that is not there: Spark's client tries it for ten minutes."""
+    if not remote.startswith("sc://") or any(
+        os.environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy")
+    ):
+        return
+    place = urlsplit(remote.partition(";")[0])
+    try:
+        host, port = place.hostname or "", place.port or 15002
+    except ValueError:
+        return  # Spark says what is wrong with it
+    try:
+        socket.create_connection((host, port), timeout=_ANSWER_S).close()
+    except (ConnectionRefusedError, socket.gaierror) as error:
+        msg = (
+            f"no Spark Connect server answers at {host}:{port} ({error}), which SPARK_REMOTE "
+            "names: start it, or correct the address"
+        )
+        raise SparkNotAvailable(msg) from error
+    except OSError:
+        return  # slow, or something is in between: Spark has its own patience

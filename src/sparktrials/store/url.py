@@ -31,6 +31,8 @@ _REMEDIES: Mapping[str, str] = {
     "": "name a file: sqlite:///history.db, or sqlite:////data/history.db for an absolute path",
     ":memory:": f"use {MEMORY} to keep trials in memory",
 }
+#: Secrets up to this length are struck out as words only.
+_SHORT = 4
 
 
 def masked(url: str) -> str:
@@ -46,7 +48,9 @@ def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
         if secret:
             forms = {secret, unquote(secret), quote(secret, safe=""), quote_plus(secret)}
             for form in sorted(forms, key=len, reverse=True):
-                text = text.replace(form, "***")
+                # A short one may be a part of words that tell nothing of it.
+                part = re.escape(form)
+                text = re.sub(part if len(form) > _SHORT else rf"(?<!\w){part}(?!\w)", "***", text)
     return text
 
 
