@@ -61,6 +61,8 @@ def exact(value):
         value_key = [(exact(k), exact(v)) for k, v in value.items()]
     elif isinstance(value, (list, tuple)):
         value_key = [exact(item) for item in value]
+    elif isinstance(value, (np.str_, np.bytes_)):
+        value_key = value.item()  # numpy 1.23 sees memory of others in an empty one
     elif isinstance(value, (np.ndarray, np.generic)):
         value_key = (value.dtype.str, value.shape, value.tobytes())
     elif isinstance(value, dt.datetime):
