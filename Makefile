@@ -10,7 +10,7 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup setup-peers setup-packages setup-thin setup-bench demo test check fmt lint type unit spark oldest bench \
+.PHONY: help setup setup-peers setup-packages setup-thin setup-oldest setup-bench setup-tests demo test check fmt lint type unit spark oldest bench \
     efficiency soak clean
 
 help:
@@ -32,6 +32,13 @@ setup-thin:
 	@scripts/venv .venv-thin -e . 'pyspark-client>=4,<5' 'pandas<3' || \
 	    echo "SKIPPED: no environment with pyspark-client" >&2
 
+setup-oldest:
+	@scripts/oldest setup
+
+# All that the tests need, two at a time
+setup-tests: setup
+	@$(MAKE) --no-print-directory -j 2 setup-peers setup-packages setup-oldest setup-thin
+
 setup-bench:
 	@scripts/venv .venv-bench -e . --group bench
 
@@ -43,7 +50,7 @@ demo: setup
 test: export SPARKTRIALS_PEERS ?= $(CURDIR)/.venv-peers/bin/python
 test: export SPARKTRIALS_PACKAGES ?= $(CURDIR)/.venv-packages/bin/python
 test: export SPARKTRIALS_THIN ?= $(CURDIR)/.venv-thin/bin/python
-test: setup setup-peers setup-packages setup-thin lint type unit spark oldest
+test: setup-tests lint type unit spark oldest
 
 ## make check    lint, types and the tests without Spark
 check: lint type unit
