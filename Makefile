@@ -35,9 +35,10 @@ setup-thin:
 setup-oldest:
 	@scripts/oldest setup
 
-# All that the tests need, two at a time
+# All that the tests need, two at a time; not two with -e, which write the same egg-info
 setup-tests: setup
-	@$(MAKE) --no-print-directory -j 2 setup-peers setup-packages setup-oldest setup-thin
+	@$(MAKE) --no-print-directory setup-peers & peers=$$!; \
+	    $(MAKE) --no-print-directory setup-packages setup-thin setup-oldest && wait $$peers
 
 setup-bench:
 	@scripts/venv .venv-bench -e . --group bench
