@@ -1,0 +1,1 @@
+"""Whole scikit-learn pipelines: preprocessing, model and hyperparameters in one search."""
