@@ -22,12 +22,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import sklearn
+
 from sparktrials import hp, scope
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.space.nodes import Constant, Node, Switch
 
 __all__ = [
     "FLAG",
+    "SKLEARN",
     "Cases",
     "Component",
     "Kind",
@@ -39,6 +42,8 @@ __all__ = [
     "class_of",
 ]
 
+#: The version of scikit-learn: major and minor.
+SKLEARN = tuple(map(int, sklearn.__version__.split(".")[:2]))
 #: What a component is for. ``detector``: learns from the features alone, and predicts no target.
 Kind = Literal["classifier", "regressor", "detector", "preprocessor", "text"]
 #: What data a component takes that not every data set is.

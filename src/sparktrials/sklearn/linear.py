@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import sklearn
-
-from sparktrials.sklearn.component import FLAG, Cases, Component, OneOf, Real, Whole
+from sparktrials.sklearn.component import FLAG, SKLEARN, Cases, Component, OneOf, Real, Whole
 
 __all__ = [
     "LINEAR_CLASSIFIERS",
@@ -22,7 +20,7 @@ __all__ = [
 ]
 
 #: Since 1.8 ``l1_ratio`` alone says which penalty it is, and ``penalty`` is deprecated.
-_SAYS_PENALTY = tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 8)
+_SAYS_PENALTY = SKLEARN < (1, 8)
 
 _WEIGHTS: Mapping[str, object] = MappingProxyType({"class_weight": OneOf(None, "balanced")})
 _C = Real(1e-4, 1e4, log=True)

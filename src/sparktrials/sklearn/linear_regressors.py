@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sklearn
-
-from sparktrials.sklearn.component import FLAG, Cases, Component, OneOf, Real, Whole
+from sparktrials.sklearn.component import FLAG, SKLEARN, Cases, Component, OneOf, Real, Whole
 
 __all__ = [
     "LINEAR_REGRESSORS",
@@ -40,7 +38,7 @@ __all__ = [
 ]
 
 #: Since 1.8 passive-aggressive learning is a learning rate of SGD, and its class is deprecated.
-_HAS_PASSIVE_AGGRESSIVE = tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 8)
+_HAS_PASSIVE_AGGRESSIVE = SKLEARN < (1, 8)
 
 _ALPHA = Real(1e-5, 1e3, log=True)
 _SPARSE_ALPHA = Real(1e-5, 10.0, log=True)

@@ -82,7 +82,7 @@ def _naive_bayes(name: str, made_by: str, needs: str, **table: object) -> Compon
 
 
 bernoulli_nb = _naive_bayes(
-    "bernoulli_nb", "BernoulliNB", "", **_SMOOTHING, binarize=OneOf(0.0, Real(-1.0, 1.0))
+    "bernoulli_nb", "BernoulliNB", "", **_SMOOTHING, binarize=Real(0.0, 1.0)
 )
 categorical_nb = _naive_bayes("categorical_nb", "CategoricalNB", "categories", **_SMOOTHING)
 complement_nb = _naive_bayes(

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import sklearn
-
 from sparktrials import hp, scope
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.component import FLAG, Cases, Component, OneOf, Real, Whole, class_of
+from sparktrials.sklearn.component import (
+    FLAG,
+    SKLEARN,
+    Cases,
+    Component,
+    OneOf,
+    Real,
+    Whole,
+    class_of,
+)
 
 if TYPE_CHECKING:
     from sparktrials.space.nodes import Node
@@ -41,9 +48,7 @@ __all__ = [
 
 #: What 1.9 takes by default; saying so keeps 1.7 and 1.8 from warning of it.
 _QUANTILES: dict[str, object] = (
-    {"quantile_method": "averaged_inverted_cdf"}
-    if tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
-    else {}
+    {"quantile_method": "averaged_inverted_cdf"} if SKLEARN >= (1, 7) else {}
 )
 _WORDS = Cases(
     "analyzer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparktrials.sklearn.component import FLAG, Component, OneOf, Real, Whole
+from sparktrials.sklearn.component import FLAG, SKLEARN, Component, OneOf, Real, Whole
 
 __all__ = [
     "BOOSTING_PACKAGES",
@@ -152,7 +152,8 @@ ada_boost_classifier = Component(
     "ada_boost",
     "sklearn.ensemble.AdaBoostClassifier",
     "classifier",
-    _ADA_BOOST,
+    # The other one is deprecated, and was the default, before this one was all there is.
+    {**_ADA_BOOST, **({"algorithm": "SAMME"} if SKLEARN < (1, 6) else {})},
 )
 ada_boost_regressor = Component(
     "ada_boost_regressor",
