@@ -22,6 +22,7 @@ Nothing here imports another module of the package, so all may import this one.
     ├── InvalidLoss (ValueError)
     │   └── MissingLoss (TypeError)             None or another type that cannot be a loss
     ├── AllTrialsFailed
+    │   └── NoPipelineFound (RuntimeError, ValueError)  of a search for pipelines
     ├── SpaceExhausted (LookupError)            the algorithm has no point left
     ├── TrialFailed (RuntimeError)              an objective failed on an executor
     ├── ObjectiveNotPicklable (TypeError)
@@ -132,6 +133,13 @@ class MissingLoss(InvalidLoss, TypeError):
 
 class AllTrialsFailed(SparkTrialsError):
     """No trial has a loss: the message quotes the first failure."""
+
+
+class NoPipelineFound(AllTrialsFailed, RuntimeError, ValueError):
+    """A search for pipelines came to none: the message counts the causes, the commonest first.
+
+    ``ValueError`` is what scikit-learn's searches raise then, ``RuntimeError`` Hyperopt-Sklearn.
+    """
 
 
 class SpaceExhausted(SparkTrialsError, LookupError):

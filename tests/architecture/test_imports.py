@@ -57,6 +57,7 @@ THIRD_PARTY = {
         "api/view.py",
         "compat/rdists.py",
         "compat/criteria.py",
+        "sklearn/*",
     ],
     "matplotlib": ["compat/plotting.py"],
     "cloudpickle": [

@@ -240,7 +240,7 @@ class Component:
     needs: Needs = ""
     fails: str = ""
 
-    def __call__(self, label: str, /, **given: object) -> Node:
+    def __call__(self, label: object, /, **given: object) -> Node:
         """Return a search-space node that makes the estimator.
 
         Parameters

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from sparktrials.sklearn.component import FLAG, Cases, Component, New, OneOf, Real, Whole
 
 __all__ = [
-    "KERNELS",
     "gaussian_process_classifier",
     "gaussian_process_regressor",
     "hp_sklearn_kernel_ridge",

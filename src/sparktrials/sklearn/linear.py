@@ -8,7 +8,6 @@ from types import MappingProxyType
 from sparktrials.sklearn.component import FLAG, SKLEARN, Cases, Component, OneOf, Real, Whole
 
 __all__ = [
-    "LINEAR_CLASSIFIERS",
     "logistic_regression",
     "logistic_regression_cv",
     "passive_aggressive_classifier",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sparktrials.sklearn.component import FLAG, SKLEARN, Cases, Component, OneOf, Real, Whole
 
 __all__ = [
-    "LINEAR_REGRESSORS",
     "ard_regression",
     "bayesian_ridge",
     "elastic_net",
@@ -68,17 +69,17 @@ _RATES = Cases(
 
 
 def _regressor(
-    name: str, short: str, made_by: str, table: dict[str, object], *cases: Cases
+    name: str, short: str, made_by: str, table: Mapping[str, object], *cases: Cases
 ) -> Component:
     return Component(name, short, f"sklearn.linear_model.{made_by}", "regressor", table, cases)
 
 
-def _of_several(name: str, made_by: str, table: dict[str, object]) -> Component:
+def _of_several(name: str, made_by: str, table: Mapping[str, object]) -> Component:
     path = f"sklearn.linear_model.{made_by}"
     return Component(name, name, path, "regressor", table, needs="several targets")
 
 
-def _of_positive(name: str, made_by: str, table: dict[str, object]) -> Component:
+def _of_positive(name: str, made_by: str, table: Mapping[str, object]) -> Component:
     path = f"sklearn.linear_model.{made_by}"
     return Component(name, name, path, "regressor", table, needs="positive target")
 

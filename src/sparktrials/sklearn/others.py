@@ -5,7 +5,6 @@ from __future__ import annotations
 from sparktrials.sklearn.component import FLAG, Cases, Component, New, OneOf, Real, Whole
 
 __all__ = [
-    "OTHERS",
     "bayesian_gaussian_mixture",
     "bernoulli_nb",
     "categorical_nb",

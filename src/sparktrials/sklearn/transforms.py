@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sparktrials.space.nodes import Node
 
 __all__ = [
-    "TEXT",
-    "TRANSFORMS",
     "binarizer",
     "colkmeans",
     "count_vectorizer",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from sparktrials.sklearn.component import FLAG, SKLEARN, Component, OneOf, Real, Whole
 
 __all__ = [
-    "BOOSTING_PACKAGES",
-    "TREES",
     "ada_boost_classifier",
     "ada_boost_regressor",
     "bagging_classifier",

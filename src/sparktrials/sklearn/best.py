@@ -1,0 +1,130 @@
+"""What a search is once it has found its best pipeline: that pipeline, with its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn.assembly import joined, parts_of
+from sparktrials.sklearn.evaluation import Judgement
+from sparktrials.sklearn.spaces import is_classification
+from sparktrials.sklearn.validation import checked_features
+from sparktrials.sklearn.writing import as_code
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+__all__ = ["BestPipeline"]
+
+
+def _best_has(method: str) -> Callable[[Any], bool]:
+    """Return a check that holds before a fit, and after it if the best pipeline has a method."""
+
+    def check(self: Any) -> bool:  # noqa: ANN401 - the estimator
+        best = getattr(self, "best_pipeline_", None)
+        return best is None or hasattr(best, method)
+
+    return check
+
+
+class BestPipeline:
+    """The methods of the best pipeline; the search sets the attributes."""
+
+    scoring: Any
+    best_pipeline_: Pipeline
+    #: Whether it was fitted on all data.
+    _is_fitted: bool
+    #: How many columns the features and each exogenous data set have.
+    _widths: tuple[int, ...]
+
+    def _ready(self, X: Any, EX_list: Sequence[Any] | None) -> Any:  # noqa: ANN401
+        check_is_fitted(self, "best_pipeline_")
+        if not self._is_fitted:
+            msg = (
+                "the best pipeline is not fitted: refit=False, or fit_iter; call "
+                "best_pipeline_.fit(X, y)"
+            )
+            raise NotFittedError(msg)
+        X = checked_features(self, X, reset=False)
+        exogenous = EX_list or ()
+        if len(exogenous) != len(self._widths) - 1:
+            msg = (
+                f"EX_list has {len(exogenous)} data sets; there were {len(self._widths) - 1} in fit"
+            )
+            raise InvalidArgument(msg)
+        return joined(X, exogenous)[0]
+
+    def _called(self, method: str, X: Any, EX_list: Any, *, fit_preproc: bool = False) -> Any:  # noqa: ANN401
+        X = self._ready(X, EX_list)
+        if not fit_preproc:
+            return getattr(self.best_pipeline_, method)(X)
+        front = self.best_pipeline_[:-1]
+        X = front.fit_transform(X) if len(front) else X
+        return getattr(self.best_pipeline_[-1], method)(X)
+
+    def predict(
+        self,
+        X: Any,  # noqa: ANN401
+        EX_list: Sequence[Any] | None = None,
+        fit_preproc: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:  # noqa: ANN401 - an array
+        """Return what the best pipeline predicts.
+
+        Parameters
+        ----------
+        X
+            Features.
+        EX_list
+            As many exogenous data sets as in `fit`.
+        fit_preproc
+            Whether its preprocessing is fitted anew, to these features.
+        """
+        return self._called("predict", X, EX_list, fit_preproc=fit_preproc)
+
+    @available_if(_best_has("predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401
+        """Return the probability of each of ``classes_``, if the best pipeline has any."""
+        return self._called("predict_proba", X, EX_list)
+
+    @available_if(_best_has("predict_log_proba"))  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401
+        """Return the logarithms of `predict_proba`."""
+        return self._called("predict_log_proba", X, EX_list)
+
+    @available_if(_best_has("decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401
+        """Return what the best pipeline decides by, if it has that."""
+        return self._called("decision_function", X, EX_list)
+
+    def score(
+        self,
+        X: Any,  # noqa: ANN401
+        y: Any,  # noqa: ANN401
+        EX_list: Sequence[Any] | None = None,
+        fit_preproc: bool = False,  # noqa: FBT001, FBT002
+        sample_weight: Any = None,  # noqa: ANN401
+    ) -> float:
+        """Return the accuracy or R² of the best pipeline, or what `scoring` says."""
+        if self.scoring is not None and not fit_preproc:
+            judgement = Judgement.checked(loss_fn=None, continuous=False, scoring=self.scoring)
+            if judgement.scorer is not None:
+                return float(judgement.scorer(self.best_pipeline_, self._ready(X, EX_list), y))
+        predicted = self.predict(X, EX_list, fit_preproc=fit_preproc)
+        metric = accuracy_score if is_classification(self) else r2_score
+        return float(metric(y, predicted, sample_weight=sample_weight))
+
+    def best_model(self) -> dict[str, Any]:
+        """Return the parts of the best pipeline: ``learner``, ``preprocs``, ``ex_preprocs``."""
+        check_is_fitted(self, "best_pipeline_")
+        return parts_of(self.best_pipeline_)
+
+    def to_code(self) -> str:
+        """Return Python code that makes the best pipeline, not fitted, with scikit-learn alone."""
+        check_is_fitted(self, "best_pipeline_")
+        return as_code(self.best_pipeline_)

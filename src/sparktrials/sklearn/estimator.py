@@ -1,0 +1,380 @@
+"""``HyperoptEstimator``: an estimator that searches preprocessing, model and hyperparameters."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight
+
+from sparktrials.api.arguments import tree_of
+from sparktrials.api.keeping import new_seed
+from sparktrials.api.options import seed_of
+from sparktrials.api.run import fmin
+from sparktrials.dispatch.broadcasting import broadcast
+from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn.assembly import Recipe, assemble, joined
+from sparktrials.sklearn.best import BestPipeline
+from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective, fit_pipeline
+from sparktrials.sklearn.failures import nothing_found
+from sparktrials.sklearn.partial_fit import RETRAIN
+from sparktrials.sklearn.spaces import is_classification, space_of
+from sparktrials.sklearn.splitting import Splitting
+from sparktrials.sklearn.tags import PipelineTags
+from sparktrials.sklearn.validation import checked_features, checked_target
+from sparktrials.sklearn.where import trials_for
+from sparktrials.space import compile_space
+from sparktrials.study.trial import TrialState
+
+__all__ = ["HyperoptEstimator"]
+
+
+class HyperoptEstimator(BestPipeline, PipelineTags, BaseEstimator):  # type: ignore[misc]
+    """Searches for a pipeline, and is the best one that it found.
+
+    Parameters
+    ----------
+    preprocessing
+        A node that becomes a transformer, a list of them or None; None: `any_preprocessing`.
+    ex_preprocs
+        A list, or a node that becomes one: for each exogenous data set a list of transformers.
+    classifier, regressor
+        A node that becomes the model; with neither, `any_classifier`.
+    space
+        A node or a dict with all of these, instead of them.
+    algo
+        As in ``fmin``; None: TPE.
+    max_evals
+        How many pipelines are tried.
+    loss_fn
+        ``loss_fn(target, predicted)``, to be minimized, over all validation samples. Without it and
+        `scoring`: 1 - accuracy, or 1 - R².
+    continuous_loss_fn
+        Whether `loss_fn` gets what ``predict_proba`` returns.
+    verbose
+        Whether to show a progress bar and messages.
+    trial_timeout
+        Seconds for one trial; one that takes longer is ended. Trials of this process then run in a
+        process of their own.
+    fit_increment
+        After how many trials the file is written, and ``fit_iter`` stops for a moment.
+    fit_increment_dump_filename
+        A file that the trials are pickled to meanwhile.
+    seed
+        Of all that is random: an int, ``numpy.random.Generator`` or ``RandomState``.
+    use_partial_fit
+        Whether models that can learn in rounds do, until their score stops rising.
+    refit
+        Whether the best pipeline is fitted on all data in the end.
+    n_jobs
+        How many threads a model may use.
+    scoring
+        A scorer of scikit-learn's, by name or as a callable: the more the better.
+    cv
+        A splitter of scikit-learn's, a number of folds, or pairs of indices; it comes before what
+        ``fit`` is given.
+    trials
+        Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; with one
+        that has trials already the search goes on, `max_evals` being the trials in all.
+
+    Attributes
+    ----------
+    best_pipeline_
+        A plain scikit-learn ``Pipeline``, which unpickles without this package.
+    best_loss_
+        The loss of its trial.
+    best_params_
+        ``label -> value`` of its trial.
+    trials
+        All trials.
+    classes_, n_features_in_, feature_names_in_
+        As in scikit-learn.
+    """
+
+    def __init__(  # noqa: PLR0917 - Hyperopt-Sklearn's signature
+        self,
+        preprocessing: Any = None,  # noqa: ANN401 - a node
+        ex_preprocs: Any = None,  # noqa: ANN401
+        classifier: Any = None,  # noqa: ANN401
+        regressor: Any = None,  # noqa: ANN401
+        space: Any = None,  # noqa: ANN401
+        algo: Any = None,  # noqa: ANN401
+        max_evals: int = 10,
+        loss_fn: Callable[[Any, Any], Any] | None = None,
+        continuous_loss_fn: bool = False,  # noqa: FBT001, FBT002
+        verbose: bool = False,  # noqa: FBT001, FBT002
+        trial_timeout: float | None = None,
+        fit_increment: int = 1,
+        fit_increment_dump_filename: str | Path | None = None,
+        seed: Any = None,  # noqa: ANN401
+        use_partial_fit: bool = False,  # noqa: FBT001, FBT002
+        refit: bool = True,  # noqa: FBT001, FBT002
+        n_jobs: int = 1,
+        *,
+        scoring: Any = None,  # noqa: ANN401
+        cv: Any = None,  # noqa: ANN401
+        trials: Any = None,  # noqa: ANN401
+    ) -> None:
+        self.preprocessing = preprocessing
+        self.ex_preprocs = ex_preprocs
+        self.classifier = classifier
+        self.regressor = regressor
+        self.space = space
+        self.algo = algo
+        self.max_evals = max_evals
+        self.loss_fn = loss_fn
+        self.continuous_loss_fn = continuous_loss_fn
+        self.verbose = verbose
+        self.trial_timeout = trial_timeout
+        self.fit_increment = fit_increment
+        self.fit_increment_dump_filename = fit_increment_dump_filename
+        self.seed = seed
+        self.use_partial_fit = use_partial_fit
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.scoring = scoring
+        self.cv = cv
+        self.trials = trials
+
+    # ------------------------------------------------------------------ parameters
+
+    @property
+    def trials(self) -> Any:  # noqa: ANN401 - Trials
+        """The trials: after a fit those of the search, before it what was given."""
+        return self.__dict__.get("trials_", self.__dict__.get("trials"))
+
+    @trials.setter
+    def trials(self, given: Any) -> None:  # noqa: ANN401
+        self.__dict__["trials"] = given
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
+        """Return the parameters that this was made with."""
+        found: dict[str, Any] = super().get_params(deep=deep)
+        found["trials"] = self.__dict__.get("trials")
+        return found
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(  # noqa: PLR0917 - Hyperopt-Sklearn's signature
+        self,
+        X: Any,  # noqa: ANN401 - any data
+        y: Any,  # noqa: ANN401
+        EX_list: Sequence[Any] | None = None,
+        valid_size: float = 0.2,
+        n_folds: int | None = None,
+        kfolds_group: Any = None,  # noqa: ANN401
+        cv_shuffle: bool = False,  # noqa: FBT001, FBT002
+        warm_start: bool = False,  # noqa: FBT001, FBT002
+        random_state: Any = None,  # noqa: ANN401
+        *,
+        groups: Any = None,  # noqa: ANN401
+        sample_weight: Any = None,  # noqa: ANN401
+    ) -> HyperoptEstimator:
+        """Search, and fit the best pipeline on all data.
+
+        Parameters
+        ----------
+        X, y
+            Features (an array, a sparse matrix, a frame, a list of texts) and target.
+        EX_list
+            Exogenous data sets of as many samples, each with its own preprocessing.
+        valid_size
+            The share of samples that pipelines are judged by: the last ones, unless `cv_shuffle`.
+        n_folds
+            The number of folds instead; -1: each sample once.
+        kfolds_group, groups
+            The group of each sample: groups are not torn apart.
+        cv_shuffle
+            Whether samples are shuffled before they are split.
+        warm_start
+            Whether the trials of the last fit are kept, and `max_evals` more are made.
+        random_state
+            Of shuffling; without, `seed`.
+        sample_weight
+            The weight of each sample, for fitting and for the loss. Models that take none fail.
+
+        Returns
+        -------
+        HyperoptEstimator
+            Itself.
+
+        Raises
+        ------
+        NoPipelineFound
+            If all trials failed: with the causes, the commonest first.
+        InvalidArgument, InvalidArgumentType, ValueError
+            If an argument makes no sense.
+        """
+        search = self.fit_iter(
+            X,
+            y,
+            EX_list=EX_list,
+            valid_size=valid_size,
+            n_folds=n_folds,
+            kfolds_group=kfolds_group,
+            cv_shuffle=cv_shuffle,
+            warm_start=warm_start,
+            random_state=random_state,
+            groups=groups,
+            sample_weight=sample_weight,
+        )
+        trials = next(search)
+        total = self.max_evals + (len(trials.history) if warm_start else 0)
+        file = self.fit_increment_dump_filename
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            while (done := len(trials.history)) < total:
+                left = total - done
+                search.send(left if file is None else min(self.fit_increment, left))
+                if file is not None:
+                    Path(file).write_bytes(pickle.dumps(trials))
+                if trials.fmin_cancelled_reason or len(trials.history) == done:
+                    break  # by a limit of the trials' own, or because all points were tried
+        except KeyboardInterrupt as error:
+            interrupt = error
+        search.close()
+        self._take_best()
+        if not hasattr(self, "best_pipeline_"):
+            raise interrupt or nothing_found(trials.history)
+        if self.refit:  # after an interrupt, too: what was found by then is what is used
+            self._refit(self._data)
+        del self._data
+        return self
+
+    def fit_iter(  # noqa: PLR0917 - Hyperopt-Sklearn's signature
+        self,
+        X: Any,  # noqa: ANN401
+        y: Any,  # noqa: ANN401
+        EX_list: Sequence[Any] | None = None,
+        valid_size: float = 0.2,
+        n_folds: int | None = None,
+        kfolds_group: Any = None,  # noqa: ANN401
+        cv_shuffle: bool = False,  # noqa: FBT001, FBT002
+        warm_start: bool = False,  # noqa: FBT001, FBT002
+        random_state: Any = None,  # noqa: ANN401
+        *,
+        groups: Any = None,  # noqa: ANN401
+        sample_weight: Any = None,  # noqa: ANN401
+    ) -> Generator[Any, int | None, None]:
+        """Yield the trials, before the first and after each ``fit_increment`` more of them.
+
+        It goes on for as long as it is asked; a number that is sent to it is the next increment.
+        Nothing is refitted. The arguments are those of `fit`.
+        """
+        if groups is not None and kfolds_group is not None:
+            msg = "groups and kfolds_group are two names of one argument: give one"
+            raise InvalidArgument(msg)
+        tree = space_of(self)
+        compiled = compile_space(tree_of(tree))
+        judgement = Judgement.checked(
+            loss_fn=self.loss_fn, continuous=self.continuous_loss_fn, scoring=self.scoring
+        )
+        classification = is_classification(self)
+        if self.continuous_loss_fn and not classification:
+            msg = "continuous_loss_fn=True is for classifiers: they have probabilities"
+            raise InvalidArgument(msg)
+        X = checked_features(self, X, reset=True)
+        y = checked_target(self, X, y, classification=classification)
+        if classification:
+            self.classes_ = np.unique(y)
+        if not (warm_start and hasattr(self, "trials_")):
+            drawn = seed_of(self.seed)
+            self._seed = int((new_seed() if drawn is None else drawn) % 2**32)
+            self.trials_ = trials_for(self.__dict__.get("trials"), self.trial_timeout)
+        given = seed_of(random_state)
+        parts = Splitting(
+            cv=self.cv,
+            n_folds=n_folds,
+            valid_size=valid_size,
+            shuffle=cv_shuffle,
+            groups=kfolds_group if groups is None else groups,
+        ).parts(
+            X,
+            y,
+            classification=classification,
+            seed=self._seed if given is None else given % 2**32,
+        )
+        exogenous = _of_as_many(EX_list or (), y)
+        beside, widths = joined(X, exogenous)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, beside)
+        self._data = Data(
+            X=beside,
+            y=y,
+            widths=widths,
+            sample_weight=sample_weight,
+            parts=parts,
+            classes=self.classes_ if classification else None,
+        )
+        self._widths = widths
+        self._compiled = compiled
+        objective = PipelineObjective(
+            data=broadcast(self._data),
+            judgement=judgement,
+            seed=self._seed,
+            n_jobs=self.n_jobs,
+            use_partial_fit=self.use_partial_fit,
+        )
+        increment = self.fit_increment
+        while True:
+            sent = yield self.trials_
+            increment = sent or increment
+            self._search(objective, tree, len(self.trials_.history) + increment)
+            self._take_best()
+
+    def _search(self, objective: PipelineObjective, tree: Any, total: int) -> None:  # noqa: ANN401
+        fmin(
+            objective,
+            tree,
+            algo=self.algo,
+            max_evals=total,
+            trials=self.trials_,
+            rstate=self._seed,
+            catch_eval_exceptions=True,
+            verbose=bool(self.verbose),
+            show_progressbar=bool(self.verbose),
+            return_argmin=False,
+        )
+
+    def _take_best(self) -> None:
+        ok = [t for t in self.trials_.history if t.state is TrialState.OK and t.loss is not None]
+        if not ok:
+            self.__dict__.pop("best_pipeline_", None)  # of an earlier fit
+            return
+        best = min(ok, key=lambda t: (t.loss, t.id))
+        recipe = Recipe.of(self._compiled.build(best.point))
+        self.best_loss_ = best.loss
+        self.best_params_ = self._compiled.values(best.point)
+        self.best_pipeline_ = assemble(recipe, self._widths, seed=self._seed, n_jobs=self.n_jobs)
+        self._best_rounds = best.result.get("iterations")
+        self._is_fitted = False
+
+    def _refit(self, data: Data) -> None:
+        rounds = self._best_rounds
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its trial has counted them
+            self.best_pipeline_, _ = fit_pipeline(
+                self.best_pipeline_,
+                data.X,
+                data.y,
+                sample_weight=data.sample_weight,
+                classes=data.classes,
+                in_rounds=rounds is not None,
+                rounds=None if rounds is None else max(1, int(rounds * RETRAIN)),
+                seed=self._seed,
+            )
+        self._is_fitted = True
+
+
+def _of_as_many(exogenous: Sequence[Any], y: Any) -> Sequence[Any]:  # noqa: ANN401
+    for i, data in enumerate(exogenous):
+        n = data.shape[0] if hasattr(data, "shape") else len(data)
+        if n != len(y):
+            msg = f"EX_list[{i}] has {n} samples, but y has {len(y)}"
+            raise InvalidArgument(msg)
+    return exogenous

@@ -1,0 +1,118 @@
+"""How a data set is split to judge a pipeline: once, so that all trials have the same parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    LeaveOneOut,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    check_cv,
+)
+
+from sparktrials.errors import InvalidArgument
+
+__all__ = ["Splitting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splitting:
+    """What ``fit`` was asked for.
+
+    Attributes
+    ----------
+    cv
+        A splitter, a number of folds or pairs of indices; it comes before the others.
+    n_folds
+        A number of folds; -1: each sample once.
+    valid_size
+        The share of samples to judge by, where there are no folds.
+    shuffle
+        Whether samples are shuffled first; without, the last ones are those to judge by.
+    groups
+        Samples of a group are not torn apart.
+    """
+
+    cv: Any = None
+    n_folds: int | None = None
+    valid_size: float = 0.2
+    shuffle: bool = False
+    groups: Any = None
+
+    def parts(
+        self,
+        X: Any,  # noqa: ANN401 - any data
+        y: Any,  # noqa: ANN401
+        *,
+        classification: bool,
+        seed: int,
+    ) -> list[tuple[Any, Any]]:
+        """Return pairs of index arrays: to fit by, to judge by.
+
+        Raises
+        ------
+        InvalidArgument
+            If a number makes no sense, or a part would be empty.
+        ValueError
+            As scikit-learn's splitters do.
+        """
+        if self.cv is not None:
+            splitter = check_cv(self.cv, y, classifier=classification)
+            return [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, self.groups)]
+        n = len(y)
+        if self.n_folds is not None:
+            splitter = self._folds(classification=classification, seed=seed)
+        elif not self.shuffle and self.groups is None:
+            return [self._last(n)]
+        else:
+            splitter = self._shuffled(classification=classification, seed=seed)
+        # What is split are places: neither the features' kind nor their values matter.
+        return list(splitter.split(np.zeros((n, 1)), y, self.groups))
+
+    def _last(self, n: int) -> tuple[Any, Any]:
+        n_train = int(n * (1 - self._checked_size()))
+        if not 0 < n_train < n:
+            msg = (
+                f"valid_size={self.valid_size!r} of n_samples={n} leaves no sample to fit or none "
+                "to judge by: give more samples"
+            )
+            raise InvalidArgument(msg)
+        places = np.arange(n)
+        return places[:n_train], places[n_train:]
+
+    def _checked_size(self) -> float:
+        if not 0 < self.valid_size < 1:
+            msg = f"valid_size must be a share between 0 and 1, got {self.valid_size!r}"
+            raise InvalidArgument(msg)
+        return self.valid_size
+
+    def _folds(self, *, classification: bool, seed: int) -> Any:  # noqa: ANN401 - a splitter
+        n = self.n_folds
+        if n == -1:
+            return LeaveOneOut()
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 2:  # noqa: PLR2004
+            msg = f"n_folds must be a whole number of 2 or more, or -1 for each sample once: {n!r}"
+            raise InvalidArgument(msg)
+        shuffled = {"shuffle": True, "random_state": seed} if self.shuffle else {}
+        if self.groups is not None:
+            if classification:
+                return StratifiedGroupKFold(n_splits=n, **shuffled)
+            return GroupKFold(n_splits=n)
+        kind = StratifiedKFold if classification else KFold
+        return kind(n_splits=n, **shuffled)
+
+    def _shuffled(self, *, classification: bool, seed: int) -> Any:  # noqa: ANN401 - a splitter
+        size = self._checked_size()
+        if self.groups is not None:
+            kind = GroupShuffleSplit
+        else:
+            kind = StratifiedShuffleSplit if classification else ShuffleSplit
+        return kind(n_splits=1, test_size=size, random_state=seed)

@@ -1,0 +1,89 @@
+"""What is checked of data before a search, with scikit-learn's own checks and words.
+
+Frames and text are left as they are: what becomes of their columns is for the pipelines to say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
+
+from sparktrials.sklearn.component import SKLEARN
+
+__all__ = ["checked_features", "checked_target", "is_frame", "is_text"]
+
+
+def is_frame(X: Any) -> bool:  # noqa: ANN401 - any data
+    """Whether `X` has named columns: a frame of pandas, polars or another library."""
+    return hasattr(X, "columns") and hasattr(X, "__len__")
+
+
+def is_text(X: Any) -> bool:  # noqa: ANN401 - any data
+    """Whether `X` is a sequence of texts."""
+    if is_frame(X) or hasattr(X, "toarray") or not hasattr(X, "__len__") or len(X) == 0:
+        return False
+    first = X.iloc[0] if hasattr(X, "iloc") else X[0]
+    return isinstance(first, (str, bytes))
+
+
+def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: ANN401 - scikit-learn's
+    """Return the features, and take note of their number and names or compare with those noted.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As scikit-learn's estimators do.
+    """
+    if is_frame(X) or is_text(X):
+        _note(estimator, X, reset=reset)
+        return X
+    X = check_array(
+        X, accept_sparse=["csr", "csc"], dtype=None, estimator=estimator, **_not_finite()
+    )
+    _note(estimator, X, reset=reset)
+    return X
+
+
+def _not_finite() -> dict[str, bool]:
+    """Return the argument that lets missing values through: some models and imputers take them."""
+    return {"force_all_finite" if SKLEARN < (1, 6) else "ensure_all_finite": False}
+
+
+def _note(estimator: Any, X: Any, *, reset: bool) -> None:  # noqa: ANN401
+    if SKLEARN < (1, 6):
+        estimator._check_feature_names(X, reset=reset)  # noqa: SLF001 - what there is in 1.4, 1.5
+        estimator._check_n_features(X, reset=reset)  # noqa: SLF001
+        return
+    from sklearn.utils.validation import validate_data  # noqa: PLC0415 - since 1.6
+
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+
+
+def checked_target(estimator: Any, X: Any, y: Any, *, classification: bool) -> Any:  # noqa: ANN401
+    """Return the target as an array.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, of another length than the features, not finite, or no labels where
+        labels are needed.
+    """
+    if y is None:
+        name = type(estimator).__name__
+        msg = f"{name} requires y to be passed, but the target y is None"
+        raise ValueError(msg)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", **_not_finite())
+    if y.ndim == 2 and y.shape[1] == 1:  # noqa: PLR2004 - a column
+        y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    check_consistent_length(X, y)
+    if classification:
+        check_classification_targets(y)
+    elif y.dtype.kind == "O":
+        y = y.astype(np.float64)
+    return y

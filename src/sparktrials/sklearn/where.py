@@ -1,0 +1,68 @@
+"""Where the trials of a search run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparktrials.api.local import cpus
+from sparktrials.api.options import positive_seconds
+from sparktrials.api.trials import Trials
+from sparktrials.dispatch.processes import ProcessDispatcher
+from sparktrials.errors import InvalidArgument
+
+__all__ = ["TimedTrials", "trials_for"]
+
+
+class TimedTrials(Trials):
+    """Trials one after the other in a process of their own, which can be ended.
+
+    Parameters
+    ----------
+    trial_timeout
+        Seconds for one trial.
+    """
+
+    def __init__(self, trial_timeout: float | None) -> None:
+        super().__init__()
+        self.trial_timeout = trial_timeout
+        self.max_retries = 0
+        self.catch_by_default = True
+
+    def dispatcher(self, max_queue_len: int) -> ProcessDispatcher:  # noqa: ARG002 - one at a time
+        """Return where trials run; ``fmin`` closes it."""
+        return ProcessDispatcher(1, cpus())
+
+
+def trials_for(given: Any, trial_timeout: object) -> Trials:  # noqa: ANN401 - checked here
+    """Return the trials of a search.
+
+    Parameters
+    ----------
+    given
+        `Trials` of any kind, the URL of a history, or None.
+    trial_timeout
+        Seconds for one trial, or None.
+
+    Raises
+    ------
+    InvalidArgument
+        If trials that were given cannot keep a time-out.
+    """
+    seconds = positive_seconds("trial_timeout", trial_timeout)
+    if given is None:
+        return Trials() if seconds is None else TimedTrials(seconds)
+    trials = Trials(given) if isinstance(given, str) else given
+    if not isinstance(trials, Trials):
+        msg = f"trials must be Trials, SparkTrials, the URL of a history or None, got {given!r}"
+        raise InvalidArgument(msg)
+    if seconds is not None:
+        in_this_process = type(trials) is Trials and not trials.local.in_processes
+        if in_this_process:
+            msg = (
+                f"trial_timeout={trial_timeout!r} needs trials that can be ended: trials=None, "
+                "Trials(n_jobs=2) or SparkTrials()"
+            )
+            raise InvalidArgument(msg)
+        theirs = trials.trial_timeout
+        trials.trial_timeout = seconds if theirs is None else min(seconds, theirs)
+    return trials
