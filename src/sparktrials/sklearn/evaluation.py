@@ -223,7 +223,14 @@ def fit_pipeline(
             validation = (front.transform(validation[0]), validation[1])
     limit = {} if rounds is None else {"rounds": rounds}
     learner, done = learn_in_rounds(
-        learner, X, y, classes=classes, validation=validation, seed=seed, **limit
+        learner,
+        X,
+        y,
+        classes=classes,
+        sample_weight=sample_weight,
+        validation=validation,
+        seed=seed,
+        **limit,
     )
     # The steps are fitted where they stand; a learner that was copied takes its place.
     pipeline.steps[-1] = (pipeline.steps[-1][0], learner)

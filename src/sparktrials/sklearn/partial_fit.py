@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing as rows_of
+from sklearn.utils.class_weight import compute_class_weight
 
 __all__ = ["RETRAIN", "learn_in_rounds", "stopped_rising"]
 
@@ -34,6 +35,7 @@ def learn_in_rounds(
     y: Any,  # noqa: ANN401
     *,
     classes: Any,  # noqa: ANN401 - all labels, or None
+    sample_weight: Any = None,  # noqa: ANN401
     validation: tuple[Any, Any] | None = None,
     rounds: int = MAX_ROUNDS,
     seed: int = 0,
@@ -48,6 +50,8 @@ def learn_in_rounds(
         To fit by.
     classes
         The labels that there are, for a classifier.
+    sample_weight
+        The weight of each sample, or None.
     validation
         Features and target to judge by; without, there are `rounds` rounds.
     rounds
@@ -65,9 +69,16 @@ def learn_in_rounds(
     scores: list[float] = []
     best, best_round = learner, 0
     done = 0
+    if getattr(learner, "class_weight", None) == "balanced" and classes is not None:
+        # Rounds see a part of the data each, as scikit-learn has it, and refuse the word.
+        present = np.unique(y)
+        weights = compute_class_weight("balanced", classes=present, y=y)
+        learner.set_params(class_weight=dict(zip(present.tolist(), weights.tolist(), strict=True)))
     while done < rounds and not stopped_rising(scores):
         rng.shuffle(order)
         known = {} if classes is None else {"classes": classes}
+        if sample_weight is not None:
+            known["sample_weight"] = sample_weight[order]
         learner.partial_fit(rows_of(X, order), y[order], **known)
         done += 1
         if validation is not None:

@@ -1,0 +1,258 @@
+"""The search estimator: Hyperopt-Sklearn's arguments and methods, and scikit-learn's."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge, SGDClassifier
+from sklearn.metrics import log_loss, mean_absolute_error
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline
+
+from sparktrials import Trials, hp
+from sparktrials.errors import InvalidArgument, NoPipelineFound
+from sparktrials.sklearn import (
+    HyperoptEstimator,
+    any_sparse_classifier,
+    any_text_preprocessing,
+    gaussian_nb,
+    linear_discriminant_analysis,
+    pca,
+    ridge,
+    sgd_classifier,
+    standard_scaler,
+    svc,
+)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    return X[order], y[order]
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    return load_diabetes(return_X_y=True)
+
+
+def search(**given):
+    given.setdefault("max_evals", 4)
+    given.setdefault("seed", 0)
+    return HyperoptEstimator(**given)
+
+
+def test_it_finds_fits_and_predicts(iris):
+    X, y = iris
+    found = search(classifier=linear_discriminant_analysis("m")).fit(X, y, n_folds=3)
+    assert found.score(X, y) > 0.9
+    assert found.best_loss_ == min(found.trials.losses())
+    assert len(found.trials) == 4
+    assert found.predict_proba(X).shape == (150, 3)
+    assert found.classes_.tolist() == [0, 1, 2]
+    assert found.n_features_in_ == 4
+    assert isinstance(found.best_pipeline_, Pipeline)
+    assert set(found.best_model()) == {"learner", "preprocs", "ex_preprocs"}
+
+
+def test_regression_and_a_loss_of_ones_own(diabetes):
+    X, y = diabetes
+    found = search(regressor=ridge("m"), preprocessing=[], loss_fn=mean_absolute_error)
+    found.fit(X, y, valid_size=0.25)
+    model = clone(found.best_pipeline_).fit(X[:331], y[:331])
+    assert found.best_loss_ == pytest.approx(mean_absolute_error(y[331:], model.predict(X[331:])))
+
+
+def test_probabilities_reach_the_loss(iris):
+    X, y = iris
+    found = search(
+        classifier=gaussian_nb("m"), loss_fn=log_loss, continuous_loss_fn=True, max_evals=2
+    )
+    assert found.fit(X, y).best_loss_ < 0.5
+
+
+def test_scoring_and_cv(diabetes):
+    X, y = diabetes
+    cv = KFold(3, shuffle=True, random_state=1)
+    found = search(regressor=ridge("m"), scoring="neg_mean_absolute_error", cv=cv).fit(X, y)
+    assert len(found.trials.results[0]["scores"]) == 3
+    assert found.score(X, y) == pytest.approx(-mean_absolute_error(y, found.predict(X)))
+
+
+def test_the_same_seed_gives_the_same_search(iris):
+    X, y = iris
+    once, again = (search(classifier=sgd_classifier("m")).fit(X, y) for _ in range(2))
+    assert once.trials.losses() == again.trials.losses()
+    assert (once.predict(X) == again.predict(X)).all()
+
+
+def test_warm_start_adds_trials(iris):
+    X, y = iris
+    found = search(classifier=gaussian_nb("m"), max_evals=2).fit(X, y)
+    assert len(found.fit(X, y, warm_start=True).trials) == 4
+    assert len(found.fit(X, y).trials) == 2
+
+
+def test_fit_iter_goes_on_as_long_as_it_is_asked(iris):
+    found = search(classifier=gaussian_nb("m"))
+    steps = found.fit_iter(*iris)
+    assert len(next(steps)) == 0
+    assert len(steps.send(2)) == 2
+    assert len(next(steps)) == 4
+    assert found.best_loss_ < 1
+    with pytest.raises(NotFittedError, match="not fitted"):
+        found.predict(iris[0])
+
+
+def test_trials_that_are_given_go_on(iris, tmp_path):
+    X, y = iris
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    search(classifier=gaussian_nb("m"), trials=url, max_evals=2).fit(X, y)
+    found = search(classifier=gaussian_nb("m"), trials=url, max_evals=3).fit(X, y)
+    assert len(found.trials) == 3
+
+
+def test_a_file_is_written_meanwhile(iris, tmp_path):
+    file = tmp_path / "trials.pkl"
+    search(classifier=gaussian_nb("m"), fit_increment_dump_filename=file, max_evals=2).fit(*iris)
+    assert len(pickle.loads(file.read_bytes())) == 2
+
+
+def test_all_failed_says_why(iris):
+    wrong = hp.choice("c", [SGDClassifier(alpha=-1.0), SGDClassifier(loss="nope")])
+    with pytest.raises(NoPipelineFound, match="All trials failed") as caught:
+        search(classifier=wrong, max_evals=6).fit(*iris)
+    text = str(caught.value)
+    assert "6 of 6" in text
+    assert "x InvalidParameterError: The 'alpha' parameter" in text
+    assert "Traceback" in text
+
+
+def test_exogenous_data(diabetes):
+    X, y = diabetes
+    parts = {"X": X[:, :6], "EX_list": [X[:, 6:]]}
+    found = search(
+        regressor=ridge("m"), preprocessing=[pca("p")], ex_preprocs=[[standard_scaler("s")]]
+    )
+    found.fit(y=y, **parts)
+    assert found.predict(**parts).shape == y.shape
+    assert found.best_model()["ex_preprocs"]
+    with pytest.raises(InvalidArgument, match="EX_list has 0 data sets"):
+        found.predict(X[:, :6])
+
+
+def test_text():
+    texts = ["good fine nice"] * 10 + ["bad poor awful"] * 10
+    y = np.array([1] * 10 + [0] * 10)
+    pair = {
+        "preprocessing": any_text_preprocessing("p"),
+        "classifier": any_sparse_classifier("m"),
+    }
+    found = search(**pair, max_evals=3)
+    assert found.fit(texts, y, cv_shuffle=True).predict(["nice and good"]).tolist() in ([0], [1])
+
+
+def test_learning_in_rounds(iris):
+    X, y = iris
+    found = search(classifier=sgd_classifier("m"), use_partial_fit=True, max_evals=2).fit(X, y)
+    assert found.trials.best_trial["result"]["iterations"] >= 1
+    assert found.score(X, y) > 0.5
+
+
+def test_learning_in_rounds_heeds_weights(iris):
+    X, y = iris
+    # Whoever weighs next to nothing is not learnt.
+    weight = np.where(y == 2, 1e-12, 1.0)
+    found = search(
+        classifier=sgd_classifier("m", class_weight="balanced", loss="log_loss"),
+        preprocessing=[standard_scaler("s", with_mean=True, with_std=True)],
+        use_partial_fit=True,
+        max_evals=1,
+    ).fit(X, y, sample_weight=weight)
+    assert isinstance(found.best_pipeline_[-1].class_weight, dict)
+    assert (found.predict(X) == 2).mean() < 0.1
+
+
+def test_weights_reach_the_model(diabetes):
+    X, y = diabetes
+    weight = np.where(np.arange(len(y)) < 100, 1.0, 1e-9)
+    found = search(regressor=ridge("m", alpha=1e-3), preprocessing=[], max_evals=1, loss_fn=None)
+    # Of the samples only the first hundred count.
+    found.fit(X, y, sample_weight=weight, n_folds=3)
+    few = Ridge(**found.best_pipeline_[-1].get_params()).fit(X[:100], y[:100])
+    assert found.predict(X) == pytest.approx(few.predict(X), rel=1e-2, abs=1)
+
+
+def test_the_best_pipeline_needs_only_scikit_learn(iris, tmp_path):
+    X, y = iris
+    found = search(classifier=svc("m"), preprocessing=[standard_scaler("s")]).fit(X, y)
+    file = tmp_path / "best.pkl"
+    file.write_bytes(pickle.dumps(found.best_pipeline_))
+    code = (
+        "import pickle, sys\n"
+        f"best = pickle.load(open({str(file)!r}, 'rb'))\n"
+        "print(len(best.predict([[1, 2, 3, 4]])), 'sparktrials' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
+
+
+def test_code_makes_the_same_pipeline(iris):
+    X, y = iris
+    found = search(classifier=svc("m")).fit(X, y)
+    made: dict = {}
+    exec(found.to_code(), made)
+    assert (made["pipeline"].fit(X, y).predict(X) == found.predict(X)).all()
+
+
+def test_it_is_what_it_searches():
+    assert is_classifier(search())
+    assert is_regressor(search(regressor=ridge("m")))
+    assert is_regressor(search(space={"classifier": None, "regressor": ridge("m")}))
+
+
+def test_parameters_are_kept_and_cloned(iris):
+    found = search(classifier=gaussian_nb("m"), max_evals=1).fit(*iris)
+    assert found.get_params()["trials"] is None
+    assert not hasattr(clone(found), "trials_")
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.predict(iris[0]) == found.predict(iris[0])).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classifier": svc("a"), "regressor": ridge("b")}, "a classifier or a regressor"),
+        ({"space": {"classifier": svc("a")}, "preprocessing": []}, "preprocessing belongs into it"),
+        ({"continuous_loss_fn": True}, "continuous_loss_fn=True needs loss_fn"),
+        ({"loss_fn": log_loss, "scoring": "accuracy"}, "give one"),
+        ({"trials": 5}, "trials must be Trials"),
+        ({"trials": Trials(), "trial_timeout": 3}, "needs trials that can be ended"),
+    ],
+)
+def test_what_is_refused(given, message, iris):
+    with pytest.raises(InvalidArgument, match=message):
+        search(**given).fit(*iris)
+
+
+def test_a_space_of_its_own(iris):
+    space = {"classifier": svc("m"), "regressor": None, "preprocessing": [standard_scaler("s")]}
+    assert search(space=space).fit(*iris).score(*iris) > 0.5
+
+
+def test_names_of_columns(iris):
+    import pandas as pd
+
+    X = pd.DataFrame(iris[0], columns=list("abcd"))
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1).fit(X, iris[1])
+    assert found.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match="feature names"):
+        found.predict(X.rename(columns={"a": "z"}))
