@@ -14,7 +14,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 PATIENCE = 120
 
 
-@pytest.mark.parametrize("page", ["how-to/ask-and-tell.md", "how-to/local-parallelism.md"])
+@pytest.mark.parametrize(
+    "page", ["how-to/ask-and-tell.md", "how-to/local-parallelism.md", "how-to/sklearn.md"]
+)
 def test_programs_on_a_page(page, tmp_path):
     programs = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     assert programs

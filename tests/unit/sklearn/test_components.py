@@ -124,6 +124,7 @@ def test_twenty_samples_fit(component):
     assert len(failures) < 12, failures
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", menus.__all__)
 def test_menus_build_what_they_offer(name):
     if name == "COMPONENTS" or name.startswith("forest"):
@@ -134,6 +135,7 @@ def test_menus_build_what_they_offer(name):
             assert hasattr(estimator, "fit")
 
 
+@pytest.mark.newest
 def test_names_and_labels_are_unique():
     assert len({c.name for c in COMPONENTS}) == len(COMPONENTS)
     for kind in ("classifier", "regressor"):
@@ -141,6 +143,7 @@ def test_names_and_labels_are_unique():
         assert len(set(shorts)) == len(shorts)
 
 
+@pytest.mark.newest
 def test_what_is_given_is_not_searched():
     node = svc("s", C=2.0, kernel="rbf", tol=hp.loguniform("mine", -9, -2))
     space = compile_space({"made": node})
@@ -151,6 +154,7 @@ def test_what_is_given_is_not_searched():
     assert (made.C, made.kernel) == (2.0, "rbf")
 
 
+@pytest.mark.newest
 def test_a_given_value_keeps_the_cases_that_allow_it():
     for seed in range(20):
         made = sampled(linear_svc("l", penalty="l2"), seed)
@@ -159,6 +163,7 @@ def test_a_given_value_keeps_the_cases_that_allow_it():
     assert sampled(svc("s", gamma=0.25), 3).gamma == 0.25
 
 
+@pytest.mark.newest
 def test_a_value_that_no_case_has_replaces_them():
     made = sampled(svc("s", kernel="precomputed"), 0)
     assert (made.kernel, made.degree) == ("precomputed", 3)
@@ -168,15 +173,18 @@ def test_a_value_that_no_case_has_replaces_them():
     }
 
 
+@pytest.mark.newest
 def test_a_list_that_is_given_stays_one():
     categories = [["a", "b"], ["c"]]
     assert sampled(one_hot_encoder("e", categories=categories), 0).categories is categories
 
 
+@pytest.mark.newest
 def test_layers_stay_tuples():
     assert isinstance(sampled(mlp_classifier("m"), 0).hidden_layer_sizes, tuple)
 
 
+@pytest.mark.newest
 def test_bounds_of_whole_numbers_are_kept():
     space = compile_space(k_neighbors_classifier("k", weights="uniform", metric="euclidean"))
     label = "k.n_neighbors"
@@ -185,6 +193,7 @@ def test_bounds_of_whole_numbers_are_kept():
     assert round(np.exp(d.high)) == 30
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -206,17 +215,20 @@ def test_what_is_refused(wrong, message):
         wrong()
 
 
+@pytest.mark.newest
 def test_a_label_is_text():
     with pytest.raises(InvalidArgumentType, match="svc takes a label"):
         svc(5)
 
 
+@pytest.mark.newest
 def test_lags_keep_columns():
     X = np.arange(12).reshape(3, 4)
     assert sampled(ts_lagselector("l", 2, 2), 0).fit_transform(X).tolist() == X[:, :2].tolist()
     assert sampled(ts_lagselector("l", -3, -3), 0).fit_transform(X).tolist() == X[:, -3:].tolist()
 
 
+@pytest.mark.newest
 def test_entries_are_what_the_docstring_says():
     table = {"a": Real(0.5, 1), "b": Whole(2, 4), "c": OneOf("x", Real(1, 2))}
     component = Component("d", "d", "builtins.dict", "preprocessor", table, (Cases("e", {"f": 1}),))
@@ -227,6 +239,7 @@ def test_entries_are_what_the_docstring_says():
     assert made["f"] == 1
 
 
+@pytest.mark.newest
 def test_spaces_travel():
     import cloudpickle
 
@@ -236,6 +249,7 @@ def test_spaces_travel():
     assert len(cloudpickle.dumps(space)) < 20_000
 
 
+@pytest.mark.newest
 def test_algorithms_take_them():
     from sparktrials import fmin
 

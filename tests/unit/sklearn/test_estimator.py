@@ -71,6 +71,7 @@ def test_regression_and_a_loss_of_ones_own(diabetes):
     assert found.best_loss_ == pytest.approx(mean_absolute_error(y[331:], model.predict(X[331:])))
 
 
+@pytest.mark.newest
 def test_probabilities_reach_the_loss(iris):
     X, y = iris
     found = search(
@@ -87,6 +88,7 @@ def test_scoring_and_cv(diabetes):
     assert found.score(X, y) == pytest.approx(-mean_absolute_error(y, found.predict(X)))
 
 
+@pytest.mark.newest
 def test_the_same_seed_gives_the_same_search(iris):
     X, y = iris
     once, again = (search(classifier=sgd_classifier("m")).fit(X, y) for _ in range(2))
@@ -94,6 +96,7 @@ def test_the_same_seed_gives_the_same_search(iris):
     assert (once.predict(X) == again.predict(X)).all()
 
 
+@pytest.mark.newest
 def test_warm_start_adds_trials(iris):
     X, y = iris
     found = search(classifier=gaussian_nb("m"), max_evals=2).fit(X, y)
@@ -101,6 +104,7 @@ def test_warm_start_adds_trials(iris):
     assert len(found.fit(X, y).trials) == 2
 
 
+@pytest.mark.newest
 def test_fit_iter_goes_on_as_long_as_it_is_asked(iris):
     found = search(classifier=gaussian_nb("m"))
     steps = found.fit_iter(*iris)
@@ -112,6 +116,7 @@ def test_fit_iter_goes_on_as_long_as_it_is_asked(iris):
         found.predict(iris[0])
 
 
+@pytest.mark.newest
 def test_trials_that_are_given_go_on(iris, tmp_path):
     X, y = iris
     url = f"sqlite:///{tmp_path / 'runs.db'}"
@@ -120,6 +125,7 @@ def test_trials_that_are_given_go_on(iris, tmp_path):
     assert len(found.trials) == 3
 
 
+@pytest.mark.newest
 def test_a_file_is_written_meanwhile(iris, tmp_path):
     file = tmp_path / "trials.pkl"
     search(classifier=gaussian_nb("m"), fit_increment_dump_filename=file, max_evals=2).fit(*iris)
@@ -136,6 +142,7 @@ def test_all_failed_says_why(iris):
     assert "Traceback" in text
 
 
+@pytest.mark.newest
 def test_exogenous_data(diabetes):
     X, y = diabetes
     parts = {"X": X[:, :6], "EX_list": [X[:, 6:]]}
@@ -160,6 +167,7 @@ def test_text():
     assert found.fit(texts, y, cv_shuffle=True).predict(["nice and good"]).tolist() in ([0], [1])
 
 
+@pytest.mark.newest
 def test_learning_in_rounds(iris):
     X, y = iris
     found = search(classifier=sgd_classifier("m"), use_partial_fit=True, max_evals=2).fit(X, y)
@@ -191,6 +199,7 @@ def test_weights_reach_the_model(diabetes):
     assert found.predict(X) == pytest.approx(few.predict(X), rel=1e-2, abs=1)
 
 
+@pytest.mark.newest
 def test_the_best_pipeline_needs_only_scikit_learn(iris, tmp_path):
     X, y = iris
     found = search(classifier=svc("m"), preprocessing=[standard_scaler("s")]).fit(X, y)
@@ -227,6 +236,7 @@ def test_parameters_are_kept_and_cloned(iris):
     assert (again.predict(iris[0]) == found.predict(iris[0])).all()
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -243,6 +253,7 @@ def test_what_is_refused(given, message, iris):
         search(**given).fit(*iris)
 
 
+@pytest.mark.newest
 def test_a_space_of_its_own(iris):
     space = {"classifier": svc("m"), "regressor": None, "preprocessing": [standard_scaler("s")]}
     assert search(space=space).fit(*iris).score(*iris) > 0.5
