@@ -223,6 +223,7 @@ def _limits(options: FminOptions, trials: Trials, target: int | None) -> Limits:
         loss_threshold=_combined(max, trials.loss_threshold, options.loss_threshold),
         max_retries=trials.max_retries,
         catch=trials.catch_by_default if options.catch is None else options.catch,
+        in_driver=not (trials.asynchronous or trials.local.in_processes),
     )
 
 

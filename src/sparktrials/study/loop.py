@@ -69,6 +69,8 @@ class Limits:
         How often a trial whose worker was lost is run again.
     catch
         Whether an objective may raise without ending the run.
+    in_driver
+        Whether trials run in the driver's process, so that one may be what ended earlier drivers.
     """
 
     target: int | None = None
@@ -76,6 +78,7 @@ class Limits:
     loss_threshold: float | None = None
     max_retries: int = 2
     catch: bool = True
+    in_driver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ class Loop:
         """Take up what an earlier driver left in flight."""
         self._given.extend(self.given)
         if self.history.count(TrialState.NEW, TrialState.RUNNING):
-            found = in_flight(self.history, self.limits.max_retries)
+            found = in_flight(self.history, in_driver=self.limits.in_driver)
             self._again.extend(found.again)
             self._suspects.extend(found.suspects)
             self._given_up = found.given_up

@@ -1,8 +1,9 @@
 """What a driver does with the trials that were in flight when the one before it ended.
 
-They run again, for drivers end for many reasons. But an objective may be such a reason: it takes
-the driver's memory, or ends its process. If drivers ended again and again while a trial ran, and no
-other trial has finished in between, that trial is run with no other beside it; and then no more.
+They run again, for drivers end for many reasons. But an objective that runs in the driver's process
+may be such a reason: it takes the driver's memory, or ends it. If drivers ended again and again
+while a trial ran there, and no other trial has finished in between, that trial is run with no other
+beside it; and then no more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from dataclasses import dataclass
 from sparktrials.study.trial import Failure, FailureKind, Trial, TrialState
 
 __all__ = ["InFlight", "driver_lost", "in_flight"]
+
+#: Drivers that must have ended while a trial ran for it to run alone, and to be given up.
+_SUSPECT = 2
+_GUILTY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +39,15 @@ class InFlight:
     given_up: tuple[Trial, ...] = ()
 
 
-def in_flight(history: Iterable[Trial], max_retries: int) -> InFlight:
+def in_flight(history: Iterable[Trial], *, in_driver: bool) -> InFlight:
     """Judge the trials that an earlier driver left in flight.
 
     Parameters
     ----------
     history
         All trials.
-    max_retries
-        How often a trial whose worker was lost is run again. One that was lost with its driver runs
-        once more than that.
+    in_driver
+        Whether trials run in the driver's process: elsewhere none is suspected.
     """
     progress = max((t.finished or 0.0 for t in history if t.state.terminal), default=0.0)
     again, suspects, given_up = [], [], []
@@ -52,10 +56,11 @@ def in_flight(history: Iterable[Trial], max_retries: int) -> InFlight:
             continue
         # Both times are of drivers' clocks; where these disagree a trial is judged a suspect later,
         # or runs alone for nothing.
-        stuck = trial.state is TrialState.RUNNING and (trial.started or 0.0) >= progress
-        if not stuck or trial.attempt < 2:  # noqa: PLR2004 - it has outlived one driver
+        running = trial.state is TrialState.RUNNING
+        stuck = in_driver and running and (trial.started or 0.0) >= progress
+        if not stuck or trial.attempt < _SUSPECT:
             again.append(trial)
-        elif trial.attempt < 2 + max_retries:
+        elif trial.attempt < _GUILTY:
             suspects.append(trial)
         else:
             given_up.append(trial)

@@ -229,7 +229,7 @@ def finished_at(number: int, at: float) -> Trial:
 def test_what_was_running_when_drivers_ended_twice_runs_with_no_other_beside_it() -> None:
     trials = [finished_at(0, 5.0), *(left_running(i, 2, 6.0) for i in (1, 2))]
     trials.append(left_running(3, 1, 6.0))
-    loop = make(trials, target=5)
+    loop = make(trials, target=5, in_driver=True)
     assert loop.interrupted == 3
     assert not loop.take_up(9.0)
     plan = loop.plan(8, 10.0)
@@ -249,14 +249,24 @@ def test_what_was_running_when_drivers_ended_twice_runs_with_no_other_beside_it(
 
 def test_where_others_finished_in_between_nobody_is_suspected() -> None:
     trials = [finished_at(0, 7.0), *(left_running(i, 9, 6.0) for i in (1, 2))]
-    plan = make(trials, target=4).plan(8, 10.0)
+    plan = make(trials, target=4, in_driver=True).plan(8, 10.0)
     assert [t.id for t in plan.again] == [1, 2]
+    assert plan.ask == 1
+
+
+def test_trials_that_ran_elsewhere_are_not_suspected_of_having_ended_the_driver() -> None:
+    # Attempts are submissions, those that came back unstarted too: they say nothing of drivers.
+    loop = make([left_running(i, 9, 6.0) for i in range(3)], target=4)
+    assert not loop.take_up(9.0)
+    plan = loop.plan(8, 10.0)
+    assert [t.id for t in plan.again] == [0, 1, 2]
     assert plan.ask == 1
 
 
 @pytest.mark.parametrize("catch", [True, False])
 def test_a_trial_that_ends_each_driver_is_given_up(catch: bool) -> None:
-    loop = make([finished_at(0, 5.0), left_running(1, 4, 6.0)], target=3, catch=catch)
+    trials = [finished_at(0, 5.0), left_running(1, 4, 6.0)]
+    loop = make(trials, target=3, catch=catch, in_driver=True)
     (change,) = loop.take_up(9.0)
     record(loop, [change])
     assert change.trial.state is TrialState.FAILED
