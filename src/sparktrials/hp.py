@@ -6,10 +6,12 @@ Hyperopt: ``hp.loguniform('lr', log(1e-5), log(1e-1))``.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.callers import users_level
 from sparktrials.errors import EmptyChoice, InvalidArgumentType, InvalidLabel, InvalidProbabilities
 from sparktrials.space.distributions import (
     Categorical,
@@ -37,6 +39,9 @@ __all__ = [
     "uniform",
     "uniformint",
 ]
+
+#: Least quotient of bounds for which people want a log scale.
+_DECADE = 10
 
 
 def _label(label: object) -> str:
@@ -146,13 +151,33 @@ def uniformint(label: str, low: float, high: float, q: float = 1.0) -> Node:
 def loguniform(label: str, low: float, high: float) -> Node:
     """``exp(uniform(low, high))``: the bounds are natural logarithms."""
     label = _label(label)
-    return Draw(label, Uniform.checked(label, low, high, log=True))
+    return Draw(label, _logarithmic(label, Uniform.checked(label, low, high, log=True)))
 
 
 def qloguniform(label: str, low: float, high: float, q: float) -> Node:
     """``round(exp(uniform(low, high)) / q) * q``."""
     label = _label(label)
-    return Draw(label, Uniform.checked(label, low, high, log=True, q=q))
+    return Draw(label, _logarithmic(label, Uniform.checked(label, low, high, log=True, q=q)))
+
+
+def _logarithmic(label: str, found: Uniform) -> Uniform:
+    """Warn of bounds that are probably the values themselves, such as 1e-4 and 1."""
+    low, high = found.low, found.high
+    # A logarithm has many digits, and who means e**0.1 to e**1 needs no log scale.
+    if 0 < low <= high / _DECADE and high <= 1 and _is_round(low) and _is_round(high):
+        warnings.warn(
+            f"{label!r}: bounds of loguniform and qloguniform are natural logarithms, so "
+            f"low={low:g}, high={high:g} give values from {math.exp(low):.4g} to "
+            f"{math.exp(high):.4g}; for values from {low:g} to {high:g} write log({low:g}), "
+            f"log({high:g})",
+            stacklevel=users_level(),
+        )
+    return found
+
+
+def _is_round(value: float) -> bool:
+    """Whether a number is one that people write down."""
+    return float(f"{value:.2g}") == value
 
 
 def normal(label: str, mu: float, sigma: float) -> Node:

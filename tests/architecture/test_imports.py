@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "sparktrials"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 KNOWN = (
+    "callers",
     "errors",
     "space",
     "study.board",
@@ -30,8 +31,9 @@ KNOWN = (
 #: a name covers what lies beneath it; parts of a package may import each other.
 MAY_IMPORT = {
     "errors": (),
+    "callers": (),
     "space": ("errors",),
-    "hp": ("errors", "space"),
+    "hp": ("callers", "errors", "space"),
     "scope": ("errors", "space"),
     "study.board": KNOWN,
     "study.trial": KNOWN,

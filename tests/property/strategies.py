@@ -83,6 +83,8 @@ def parameters(
         low = draw(_floats(-bound, bound * 0.9))
         # Wide enough that both ends stay different in any unit.
         high = draw(_floats(max(low + bound * 1e-3, math.nextafter(low, math.inf)), bound))
+        if log and low > 0 and high <= 1:  # it would be warned of if they were round numbers
+            low = -low
         arguments = (low, high)
     if kind.startswith("q"):
         arguments = (*arguments, q)

@@ -68,8 +68,9 @@ def test_a_value_in_the_search_space(spark_local):
 
 def test_a_large_closure_is_warned_of(spark_local):
     table = np.zeros(CLOSURE_LIMIT // 8 + 1000)
-    with pytest.warns(UserWarning, match="variable 'table' of <lambda>"):
+    with pytest.warns(UserWarning, match="variable 'table' of <lambda>") as caught:
         run(lambda x: table[0] + x)
+    assert caught[0].filename == __file__
     data = broadcast(table)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

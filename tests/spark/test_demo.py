@@ -95,3 +95,12 @@ def test_demo_goes_on_and_shows_what_it_has(pipelines, spark_script, tmp_path):
         history = Trials(f"sqlite:///{tmp_path}/runs/demo.db", exp_key=key).history
         assert [t.id for t in history] == list(range(8))
         assert sum(t.given for t in history) == len(pipelines.DEFAULTS)
+
+
+@pytest.mark.slow
+def test_demo_on_spark_connect(pipelines, spark_script, connect_server):
+    pytest.importorskip("grpc", reason="the extra sparktrials[connect] is not installed")
+    done = spark_script(DEMO, "--trials", 1, conf="connect", SPARK_REMOTE=connect_server.url)
+    assert f"{1 + len(pipelines.DEFAULTS)} trials in" in done.stdout
+    assert "failures: none" in done.stdout
+    run_pasted(pasted(done.stdout))

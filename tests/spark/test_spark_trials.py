@@ -234,12 +234,13 @@ def in_and_out(path, x):
 
 
 @pytest.mark.parametrize(("asked", "most"), [(None, 2), (1, 1), (8, 2)])
-def test_parallelism(spark_local, tmp_path, asked, most):
+def test_parallelism(spark_local, tmp_path, asked, most, caplog):
     trials = SparkTrials(parallelism=asked)
     assert trials.parallelism == (asked or 2)
     run(lambda x: in_and_out(tmp_path / "log", x), trials, max_evals=10)
     assert overlap(tmp_path / "log") == most
     assert len(lines(tmp_path / "log")) == 20
+    assert caplog.text.count("parallelism=8 is more than the cluster has slots") == (asked == 8)
 
 
 @pytest.mark.parametrize("asked", [0, -3])

@@ -138,6 +138,26 @@ def test_bounds_of_log_kinds_are_logarithms(kind):
         made(kind, 0, 1000)
 
 
+@pytest.mark.parametrize("kind", ["loguniform", "qloguniform"])
+@pytest.mark.parametrize(("low", "high"), [(1e-4, 1), (0.001, 0.1), (1e-8, 0.25)])
+def test_bounds_of_log_kinds_that_are_probably_values_are_warned_of(kind, low, high):
+    with pytest.warns(
+        UserWarning, match="'x': bounds of loguniform .* are natural logarithms"
+    ) as w:
+        made(kind, low, high)
+    (warning,) = w
+    assert f"write log({low:g}), log({high:g})" in str(warning.message)
+    assert warning.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 1), (-3, 0.1), (0.5, 1.0), (math.log(1.01), math.log(2)), (0.1, 5), (1e-4, math.log(2))],
+)
+def test_bounds_of_log_kinds_that_may_be_logarithms_are_not_warned_of(low, high):
+    hp.loguniform("x", low, high)
+
+
 @pytest.mark.parametrize("kind", [*ALL_BOUNDED, *ALL_NORMALS])
 def test_a_node_is_no_bound(kind):
     other = hp.uniform("other", 0, 1)

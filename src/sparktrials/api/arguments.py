@@ -18,6 +18,7 @@ import numpy as np
 from sparktrials.api.attachments import attachment_name
 from sparktrials.api.saving import SaveFile
 from sparktrials.api.trials import Trials
+from sparktrials.callers import users_level
 from sparktrials.errors import (
     EmptySpace,
     InvalidAnnotatedParameter,
@@ -108,7 +109,7 @@ def known_part(space: Space, point: Mapping[str, Any], name: str) -> dict[str, A
     if unknown:
         warnings.warn(
             f"{name} has {', '.join(map(repr, unknown))}, which the space has not: ignored",
-            stacklevel=3,
+            stacklevel=users_level(),
         )
     return {label: value for label, value in point.items() if label in space.index}
 
@@ -159,7 +160,8 @@ def _constant(tree: object) -> Suggester:
         )
         raise EmptySpace(msg)
     warnings.warn(
-        "the space has no parameter to choose: all trials are of the same point", stacklevel=4
+        "the space has no parameter to choose: all trials are of the same point",
+        stacklevel=users_level(),
     )
     return Constant()
 

@@ -12,6 +12,7 @@ from sparktrials.api.constants import described
 from sparktrials.api.keeping import KeptTrials, new_seed
 from sparktrials.api.mismatch import difference
 from sparktrials.api.rows import Rows
+from sparktrials.callers import users_level
 from sparktrials.errors import SpaceMismatch, StoreError
 from sparktrials.store import absorb
 from sparktrials.study.protocols import Experiment
@@ -120,5 +121,5 @@ class DrivenTrials(KeptTrials):
             warnings.warn(
                 f"{apart} of {len(self._kept)} trials do not fit the search space as it is now: "
                 "they count for max_evals, and inform nothing",
-                stacklevel=5,
+                stacklevel=users_level(),
             )

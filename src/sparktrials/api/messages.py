@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from sparktrials.callers import users_level
 from sparktrials.progress import show
 from sparktrials.study.trial import TrialState
 
@@ -31,7 +32,7 @@ def warn_parallelism(target: int | None, suggester: Suggester, slots: int, done:
             f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "
             f"little between them. Run {max(1, left // _FEW_ROUNDS)} at a time (parallelism, "
             "n_jobs), or raise max_evals",
-            stacklevel=5,
+            stacklevel=users_level(),
         )
 
 

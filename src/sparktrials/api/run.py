@@ -16,6 +16,7 @@ from sparktrials.api.arguments import (
 )
 from sparktrials.api.execution import Work, execute
 from sparktrials.api.options import FminOptions
+from sparktrials.api.spelling import suggests_keywords
 from sparktrials.errors import InvalidPoint
 from sparktrials.space import compile_space, space_eval as evaluated
 from sparktrials.study.trial import TrialState
@@ -23,6 +24,7 @@ from sparktrials.study.trial import TrialState
 __all__ = ["fmin", "space_eval"]
 
 
+@suggests_keywords
 def fmin(  # noqa: PLR0917 - Hyperopt's signature
     fn: Callable[..., Any],
     space: Any,  # noqa: ANN401 - any tree

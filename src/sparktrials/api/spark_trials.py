@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.api.documents import JOB_STATE_CANCEL, JOB_STATE_DONE, JOB_STATE_ERROR
 from sparktrials.api.options import checked_retries, positive_seconds, threshold
+from sparktrials.api.spelling import suggests_keywords
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_finding import find_backend, is_running
@@ -78,6 +79,7 @@ class SparkTrials(Trials):
     #: Hyperopt's cap on `parallelism`; here there is none.
     MAX_CONCURRENT_JOBS_ALLOWED = sys.maxsize
 
+    @suggests_keywords
     def __init__(
         self,
         parallelism: int | None = None,

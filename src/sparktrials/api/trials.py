@@ -12,6 +12,7 @@ from sparktrials.api.drafting import drafts, drafts_from
 from sparktrials.api.driving import DrivenTrials
 from sparktrials.api.local import LocalJobs
 from sparktrials.api.shelf import DocumentList
+from sparktrials.api.spelling import suggests_keywords
 from sparktrials.api.view import trial_id_of
 from sparktrials.errors import InvalidTrial
 from sparktrials.tracking.observer import checked_tracking
@@ -79,6 +80,7 @@ class Trials(DrivenTrials):
     #: out, which is how Hyperopt's ``generate_trials_to_calculate`` comes on top.
     _unrefreshed: set[int]
 
+    @suggests_keywords
     def __init__(
         self,
         store: str | Store | None = None,

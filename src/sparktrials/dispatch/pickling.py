@@ -7,6 +7,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.callers import users_level
 from sparktrials.errors import ObjectiveNotPicklable
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _warn_of_size(value: object, what: str, dumps: Callable[[object], bytes], si
         "loads its own copy, for each study. Make data = sparktrials.broadcast(...) of it before, "
         "and read data.value in the objective"
     )
-    warnings.warn(msg, stacklevel=3)
+    warnings.warn(msg, stacklevel=users_level())
 
 
 def heaviest(value: object, dumps: Callable[[object], bytes]) -> tuple[str, int]:

@@ -156,6 +156,7 @@ class SparkDispatcher:
         if self._nodes > 1:
             self._backend.check_together(self._nodes)
         grows_to = self._backend.grows_to()
+        self._tell_of_few_slots(grows_to)
         with contextlib.ExitStack() as undo:
             with held():
                 server = self._listen()
@@ -167,6 +168,16 @@ class SparkDispatcher:
                 self._pending = []
                 self._opened = opened
                 undo.pop_all()
+
+    def _tell_of_few_slots(self, grows_to: float) -> None:
+        slots = self._cluster_slots()
+        if self._parallelism is not None and self._parallelism > max(slots, grows_to):
+            logger.warning(
+                "parallelism=%d is more than the cluster has slots for now, which is %d trials at "
+                "once: the others wait for slots that become free or are added",
+                self._parallelism,
+                slots,
+            )
 
     def _open(self, task: Task, server: ChannelServer | None, grows_to: float) -> _Open:
         shipment = self._backend.ship(task)

@@ -124,9 +124,38 @@ def test_points_that_do_not_fit(point):
 
 def test_labels_that_the_space_has_not_are_ignored_aloud():
     trials = Trials()
-    with pytest.warns(UserWarning, match=r"points_to_evaluate\[0\] has 'nonsense'"):
+    with pytest.warns(UserWarning, match=r"points_to_evaluate\[0\] has 'nonsense'") as caught:
         call(lambda x: x, points_to_evaluate=[{"x": 0.5, "nonsense": 1}], trials=trials)
     assert trials.losses()[0] == 0.5
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong", "right"),
+    [
+        (call, "max_eval", "max_evals"),
+        (SparkTrials, "parallelizm", "parallelism"),
+        (SparkTrials, "trials_timeout", "trial_timeout"),
+        (Trials, "njobs", "n_jobs"),
+    ],
+)
+def test_a_misspelt_keyword(make, wrong, right):
+    with pytest.raises(TypeError, match=f"keyword argument '{wrong}'.*[Dd]id you mean '{right}'"):
+        make(**{wrong: 1})
+
+
+def test_a_keyword_that_is_like_none():
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzz'$"):
+        Trials(zzz=1)
+
+
+def test_what_an_objective_calls_wrongly_is_its_own_affair():
+    def takes(max_evals):
+        return max_evals
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_eval'") as caught:
+        call(lambda x: takes(max_eval=x))
+    assert caught.traceback[-1].name == "<lambda>"
 
 
 def test_a_space_in_which_all_is_fixed():

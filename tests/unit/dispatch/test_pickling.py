@@ -144,6 +144,7 @@ def test_a_large_objective_is_warned_of_by_the_variable(name):
         content = pickled(value, "the objective", cloudpickle.dumps)
     assert len(content) > CLOSURE_LIMIT
     (text,) = [str(w.message) for w in caught]
+    assert caught[0].filename == __file__
     assert path in text
     assert "sparktrials.broadcast" in text
 
