@@ -173,8 +173,8 @@ class SparkDispatcher:
         slots = self._cluster_slots()
         if self._parallelism is not None and self._parallelism > max(slots, grows_to):
             logger.warning(
-                "parallelism=%d is more than the cluster has slots for now, which is %d trials at "
-                "once: the others wait for slots that become free or are added",
+                "parallelism=%d is more than the cluster has slots for, which is %d trials at once "
+                "now, as far as Spark says: the others wait until there are more",
                 self._parallelism,
                 slots,
             )
@@ -312,10 +312,10 @@ class SparkDispatcher:
         if now.leases is None or not isinstance(item.job.subject, Lease):
             return now.packs.ended(item, ending)
         report = ending.report
-        unreachable = None if report is None else report.unreachable
-        if report and unreachable and now.pulling and now.leases.unreached(report.host):
+        why = None if report is None else report.unreachable
+        if report and why and now.pulling and now.leases.unreached(report.host, why):
             # No executor of this cluster can be counted on to reach the channel.
-            logger.info("executors cannot reach the driver, so trials are pushed: %s", unreachable)
+            logger.info("executors cannot reach the driver, so trials are pushed: %s", why)
             now.pulling = False
             now.packs.submit(*now.leases.recall())
         return now.leases.ended(item, ending)

@@ -8,6 +8,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparktrials.dispatch.broadcasting import collecting
@@ -35,6 +36,49 @@ if TYPE_CHECKING:
 __all__ = ["ClassicBackend"]
 
 logger = logging.getLogger("sparktrials.spark")
+
+
+class _Together:
+    """The barrier jobs of one study: of one that is closing another may be the successor."""
+
+    def __init__(self, context: Any, profile: Any | None) -> None:  # noqa: ANN401
+        self._context = context
+        self._profile = profile
+        self._jobs: BarrierJobs | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> BarrierJobs:
+        """Return them; made when a trial first needs them."""
+        from sparktrials.dispatch.spark_barrier import BarrierJobs  # noqa: PLC0415 - where used
+
+        with self._lock:
+            if self._jobs is None:
+                self._jobs = BarrierJobs(self._context, self._profile)
+            return self._jobs
+
+    def close(self) -> None:
+        """Forget them."""
+        if self._jobs is not None:
+            self._jobs.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """What executors need of a study, and who runs its trials of several tasks.
+
+    Attributes
+    ----------
+    broadcast
+        Has the study's ``"payload"`` and the ``"package"``.
+    extras, package, data
+        As `shipping.make_task` takes them.
+    """
+
+    broadcast: Any
+    extras: tuple[Any, ...]
+    package: str
+    data: tuple[tuple[str, Any], ...]
+    together: _Together
 
 
 class ClassicBackend:
@@ -68,8 +112,6 @@ class ClassicBackend:
         self._declined = profile is not None and self._profile is None
         self._waiting = WaitingTasks(context)
         self._base: Any = None
-        self._barrier: BarrierJobs | None = None
-        self._lock = threading.Lock()
 
     def stopped(self) -> bool:
         """Whether the context was stopped."""
@@ -133,23 +175,15 @@ class ClassicBackend:
         package = package_zip()
         broadcast = self._context.broadcast({"payload": payload, "package": package})
         self._base = self._context.parallelize([0], 1)
-        return Shipment(digest_of(payload), (broadcast, extras, digest_of(package), data))
-
-    def _together(self) -> BarrierJobs:
-        from sparktrials.dispatch.spark_barrier import BarrierJobs  # noqa: PLC0415 - where used
-
-        with self._lock:
-            if self._barrier is None:
-                self._barrier = BarrierJobs(self._context, self._profile)
-            return self._barrier
+        together = _Together(self._context, self._profile)
+        parcel = _Parcel(broadcast, extras, digest_of(package), data, together)
+        return Shipment(digest_of(payload), parcel)
 
     def unship(self, shipment: Shipment) -> None:
         """Free the broadcast."""
-        if self._barrier is not None:
-            self._barrier.close()
-            self._barrier = None
+        shipment.handle.together.close()
         with contextlib.suppress(Exception):  # the context may be gone
-            shipment.handle[0].destroy()
+            shipment.handle.broadcast.destroy()
 
     def capture(self) -> Any:  # noqa: ANN401 - java.util.Properties
         """Return a copy of the thread's local properties."""
@@ -166,18 +200,22 @@ class ClassicBackend:
         self._context.setJobDescription(description)
         self._context.addJobTag(tag)
         try:
-            return self._run(shipment, pack)
+            return self._run(shipment.handle, pack)
         finally:
             with contextlib.suppress(Exception):  # the context may be gone
                 self._context.removeJobTag(tag)
 
-    def _run(self, shipment: Shipment, pack: Pack) -> bytes:
-        broadcast, extras, package, data = shipment.handle
+    def _run(self, parcel: _Parcel, pack: Pack) -> bytes:
         make = functools.partial(
-            make_task, pickle.dumps(pack), _from(broadcast), extras, package, data=data
+            make_task,
+            pickle.dumps(pack),
+            _from(parcel.broadcast),
+            parcel.extras,
+            parcel.package,
+            data=parcel.data,
         )
         if pack.nodes > 1:
-            return self._together().run(lambda ranks: make(ranks=ranks), pack.nodes)
+            return parcel.together().run(lambda ranks: make(ranks=ranks), pack.nodes)
         rdd = self._base.mapPartitions(make())
         if self._profile is not None:
             rdd = rdd.withResources(self._profile)

@@ -119,7 +119,8 @@ class Leases:
     @property
     def capacity(self) -> int:
         """How many trials may run at once."""
-        return self._endings.hosts.free(self._study.capacity(), time.monotonic())
+        slots = self._reach.within(self._study.capacity(), self._server.max_peers)
+        return self._endings.hosts.free(slots, time.monotonic())
 
     def room(self) -> int:
         """Return how many more trials should be submitted now."""
@@ -160,9 +161,13 @@ class Leases:
                 asking |= lease.asks
         return asking
 
-    def unreached(self, host: str) -> bool:
+    def unreached(self, host: str, why: str) -> bool:
         """Take note of a task that could not connect; whether to give up on the channel."""
-        return self._reach.failed(host, self.capacity)
+        if self._reach.failed(host, self._study.capacity(), why):
+            return True
+        if self._reach.reached:
+            self._endings.hosts.failed(host, time.monotonic())
+        return False
 
     def recall(self) -> tuple[list[Trial], frozenset[int]]:
         """Return what was never sent, and which of it is to run alone, and forget it.

@@ -43,6 +43,7 @@ class Server:
     """Remembers what it was told to send."""
 
     address: str = "here"
+    max_peers: int = 1000
     sent: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
 
@@ -578,16 +579,43 @@ def test_leases_are_short_where_others_wait(monkeypatch):
 def test_one_host_that_cannot_connect_does_not_end_the_channel():
     bench = Bench(slots=2)
     bench.submit(2)
-    assert not bench.leases.unreached("h1")
+    assert not bench.leases.unreached("h1", "no route")
     bench.connect(0)
-    assert not any(bench.leases.unreached("h1") for _ in range(7))
-    assert bench.leases.unreached("h1")
+    assert not any(bench.leases.unreached("h1", "no route") for _ in range(7))
+    assert bench.leases.unreached("h1", "no route")
 
 
 @pytest.mark.parametrize("hosts", [("h1", "h2"), ("h1", "h1", "h1")])
 def test_where_nobody_can_connect_the_channel_is_given_up_soon(hosts):
     leases = Bench(slots=100).leases
-    assert [leases.unreached(host) for host in hosts] == [False] * (len(hosts) - 1) + [True]
+    assert [leases.unreached(host, "no route") for host in hosts] == [False] * (len(hosts) - 1) + [
+        True
+    ]
+
+
+def test_a_host_that_cannot_connect_is_not_asked_again_at_once(clock, caplog):
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.connect(0, host="good")
+    assert not bench.leases.unreached("bad", "no route")
+    bench.end(1, Ending(report=Report("bad", unreachable="no route")))
+    assert len(bench.jobs.started) == 2
+    assert bench.leases.in_flight == 2  # its trial waits
+    assert "bad cannot reach the driver, which others can" in caplog.text
+    assert "no route" in caplog.text
+    clock[0] += 1.5
+    bench.leases.look_up()
+    assert len(bench.jobs.started) == 3
+
+
+def test_no_more_slots_than_the_driver_may_have_connections(caplog):
+    bench = Bench(slots=1000)
+    bench.server.max_peers = 3
+    assert bench.leases.room() == 3
+    bench.submit(5)
+    assert len(bench.jobs.started) == 3
+    assert caplog.text.count("of 1000 slots 3 are used") == 1
+    assert "ulimit -n" in caplog.text
 
 
 def test_a_slot_that_falls_silent_is_told_of(caplog):

@@ -121,6 +121,7 @@ class ChannelServer:
             max_unsent=max_unsent,
             intake=max_intake,
         )
+        self._max_peers = peers
         self._pid = os.getpid()
         self._reactor = Reactor(listener, self._address.secret, deliver, limits)
         self._thread = threading.Thread(
@@ -132,6 +133,11 @@ class ChannelServer:
     def address(self) -> Address:
         """What a task needs to connect."""
         return self._address
+
+    @property
+    def max_peers(self) -> int:
+        """How many peers there can be."""
+        return self._max_peers
 
     @property
     def n_peers(self) -> int:
