@@ -11,6 +11,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.contract.store_suite import OK, RUNNING, experiment, trial
 from typer.testing import CliRunner
@@ -63,6 +64,32 @@ def test_ls(url):
     lines = told("ls", url).splitlines()
     assert lines[0].split()[:2] == ["experiment", "trials"]
     assert lines[1].split()[:2] == ["one", "6"]
+
+
+def test_ls_has_a_column_for_each_state_there_is(url, tmp_path):
+    assert " ok  failed  running  best loss " in told("ls", url)
+    with SQLiteStore(tmp_path / "h.db") as store:
+        store.append("two", [trial(n, TrialState.CANCELLED) for n in (1, 2)])
+    header, _, two = told("ls", url).splitlines()
+    assert header.split()[:6] == ["experiment", "trials", "ok", "failed", "running", "cancelled"]
+    assert two.split()[:6] == ["two", "3", "1", "0", "0", "2"]
+
+
+def test_one_long_name_does_not_widen_the_table(tmp_path):
+    with SQLiteStore(tmp_path / "h.db") as store:
+        store.create(experiment("k" * 3000))
+    assert max(map(len, told("ls", f"sqlite:///{tmp_path}/h.db").splitlines())) < 160
+
+
+def test_values_are_shown_for_people(tmp_path):
+    result = {"loss": 1.0, "array": np.arange(6).reshape(2, 3), "pair": (1, 2)}
+    with SQLiteStore(tmp_path / "h.db") as store:
+        store.create(experiment("one"))
+        store.append("one", [trial(0, OK, result=result)])
+    text = told("best", f"sqlite:///{tmp_path}/h.db")
+    assert "[[0 1 2] [3 4 5]]" in text
+    assert "(1, 2)" in text
+    assert as_json("best", f"sqlite:///{tmp_path}/h.db")["result"]["pair"] != [1, 2], "tagged"
 
 
 def test_show(url):
@@ -321,6 +348,27 @@ def test_doctor_finds(url, tmp_path):
     db.close()
     assert "1 trials cannot be read: 2" in wrong(url)
     assert "1 attachments are missing or damaged: 'model' of trial 5" in wrong(url)
+
+
+class Whole(int):
+    """A whole number of a class of its own, as MongoDB's client has some."""
+
+
+def test_doctor_takes_numbers_of_any_class(url, monkeypatch):
+    records = SQLiteStore.records
+
+    def wrapped(self, key):
+        return [c._replace(trial=Whole(c.trial)) for c in records(self, key)]
+
+    monkeypatch.setattr(SQLiteStore, "records", wrapped)
+    assert as_json("doctor", url)["healthy"]
+
+
+def test_doctor_lists_no_more_ids_than_are_missing(url, tmp_path):
+    with SQLiteStore(tmp_path / "h.db") as store:
+        store.append("two", [trial(2, OK)])
+    text = told("doctor", url, code=1)
+    assert "1 ids are missing: 1\n" in text
 
 
 def test_doctor_does_not_list_a_gap_of_any_length(url, tmp_path):

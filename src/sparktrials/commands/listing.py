@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparktrials.api.constants import options_of
+from sparktrials.api.table import values_by_options
 from sparktrials.api.view import all_failed, best_of
 from sparktrials.commands.terminal import (
     AsJson,
@@ -14,6 +17,7 @@ from sparktrials.commands.terminal import (
     StoreUrl,
     complaining,
     experiment_of,
+    for_people,
     opened,
     print_json,
     print_table,
@@ -21,6 +25,7 @@ from sparktrials.commands.terminal import (
     when,
 )
 from sparktrials.errors import InvalidArgument
+from sparktrials.study.trial import TrialState
 
 if TYPE_CHECKING:
     from sparktrials.store.durable import DurableStore
@@ -37,10 +42,13 @@ def ls(url: StoreUrl, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     if as_json:
         print_json(rows)
         return
-    header = ("experiment", "trials", "ok", "failed", "running", "best loss", "last", "driver")
-    states = ("ok", "failed", "running")
+    # Those that most histories have; others where there are some.
+    usual = ("ok", "failed", "running")
+    there = {state for row in rows for state in row["states"]}
+    states = [s.value for s in TrialState if s.value in there.union(usual)]
+    states.sort(key=lambda s: usual.index(s) if s in usual else len(usual))
     print_table(
-        header,
+        ("experiment", "trials", *states, "best loss", "last", "driver"),
         [
             (
                 row["exp_key"],
@@ -131,11 +139,12 @@ def _what(trial: Trial, experiment: Experiment) -> str:
 
 
 def _values(trial: Trial, experiment: Experiment) -> str:
-    params = trial_fields(trial, experiment)["params"]
-    return ", ".join(
-        f"{label}={value:.6g}" if isinstance(value, float) else f"{label}={value}"
-        for label, value in params.items()
-    )
+    params = _params(trial, experiment)
+    return ", ".join(f"{label}={for_people(value)}" for label, value in params.items())
+
+
+def _params(trial: Trial, experiment: Experiment) -> Mapping[str, Any]:
+    return values_by_options(options_of(experiment))(trial)
 
 
 def _show_trial(trial: Trial, experiment: Experiment, *, as_json: bool) -> None:
@@ -148,8 +157,8 @@ def _show_trial(trial: Trial, experiment: Experiment, *, as_json: bool) -> None:
         for name, value in fields.items()
         if name not in {"v", "point", "params", "result", "failure", "log", "reports"}
     ]
-    rows += [(f"params {label}", value) for label, value in fields["params"].items()]
-    rows += [(f"result {key}", value) for key, value in fields.get("result", {}).items()]
+    rows += [(f"params {label}", value) for label, value in _params(trial, experiment).items()]
+    rows += [(f"result {key}", value) for key, value in trial.result.items()]
     print_table(("field", "value"), rows)
     if trial.reports:
         typer.echo("")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from sparktrials.api.constants import options_of
@@ -30,6 +31,7 @@ __all__ = [
     "chosen",
     "complaining",
     "experiment_of",
+    "for_people",
     "opened",
     "print_json",
     "print_table",
@@ -42,6 +44,8 @@ StoreUrl = Annotated[
 ]
 ExpKey = Annotated[str | None, typer.Option(help="Name of the experiment.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON.")]
+#: Characters of a cell, but for the last of a row.
+_WIDEST = 60
 
 
 @contextmanager
@@ -109,8 +113,11 @@ def print_json(value: object) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print columns, numbers to the right; what would move the cursor is shown as an escape."""
-    cells = [[_shown(value) for value in row] for row in rows]
+    """Print columns, numbers to the right; what would move the cursor is shown as an escape.
+
+    Only the last column is as wide as it needs.
+    """
+    cells = [[*map(_short, row[:-1]), _shown(row[-1])] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(header))]
     for row in (list(header), *cells):
@@ -121,8 +128,21 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         typer.echo(line.rstrip())
 
 
+def for_people(value: object) -> str:
+    """Return a value as text: not all digits of a number, an array in one line."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return " ".join(text.split()) if isinstance(value, np.ndarray) else text
+
+
+def _short(value: object) -> str:
+    text = _shown(value)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
 def _shown(value: object) -> str:
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = "" if value is None else for_people(value)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

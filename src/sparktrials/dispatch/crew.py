@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparktrials.dispatch.jobs import WORKERS
+from sparktrials.study.values import decode_json
 
 if TYPE_CHECKING:
     from sparktrials.study.board import Board, Note
@@ -68,7 +69,7 @@ class Member:
     def of(cls, note: Note) -> Member | None:
         """Return the worker that a note describes; None if it describes none."""
         try:
-            fields = json.loads(note.text)
+            fields = decode_json(note.text)
             member = cls(**fields)
         except (ValueError, TypeError):
             return None

@@ -29,7 +29,7 @@ from sparktrials.dispatch.messages import (
     encode_report,
 )
 from sparktrials.study.board import BODY_LIMIT, JOBS, Board, Note, Sheet, notes_of
-from sparktrials.study.values import dumps, loads
+from sparktrials.study.values import decode_json, dumps, loads
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Reported
@@ -206,7 +206,7 @@ def decode_job(note: Note) -> Job:
     ValueError
         If it is none.
     """
-    fields = json.loads(note.text)
+    fields = decode_json(note.text)
     if type(fields) is not dict or any(type(v) is not _TYPES.get(k) for k, v in fields.items()):
         msg = f"the note {note.name} is no job"
         raise ValueError(msg)
@@ -270,7 +270,7 @@ def unpack_outcome(content: bytes) -> Outcome:
         If `pack_outcome` could not have made them.
     """
     start = _LENGTH + int.from_bytes(content[:_LENGTH], "big")
-    document = json.loads(content[_LENGTH:start])
+    document = decode_json(content[_LENGTH:start].decode())
     try:
         header, sizes = document["header"], document["sizes"]
         blobs = []

@@ -75,7 +75,7 @@ def decode_outcomes(header: Mapping[str, Any], blobs: Sequence[bytes]) -> list[O
     try:
         left = list(blobs)
         outcomes = [_outcome(document, left) for document in header["outcomes"]]
-    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         msg = f"not an outcome: {type(error).__name__}: {error}"
         raise ValueError(msg) from error
     if left:
@@ -160,7 +160,7 @@ def decode_report(header: Mapping[str, Any]) -> Reported:
             _reports(header["reports"]),
             tuple(lines),
         )
-    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         msg = f"not a report: {type(error).__name__}: {error}"
         raise ValueError(msg) from error
 

@@ -85,11 +85,13 @@ def _experiment(store: DurableStore, key: str) -> Iterator[Finding]:
             "restore a copy; to save the rest, read it with sparktrials of a copy without them",
             key,
         )
-    known = {number for number in numbers if type(number) is int}
+    # By value: MongoDB's client has a class of its own for some integers.
+    known = {n for n in numbers if isinstance(n, int) and not isinstance(n, bool)}
     n_missing = max(known, default=-1) + 1 - len(known)
     if n_missing > 0:
         # As many as are shown: of a number that damage made, nobody could list all.
-        first = itertools.islice((str(i) for i in itertools.count() if i not in known), _MOST_SHOWN)
+        gaps = (str(i) for i in itertools.count() if i not in known)
+        first = itertools.islice(gaps, min(n_missing, _MOST_SHOWN))
         yield Finding(
             f"{n_missing} ids are missing: {_some([*first], n_missing)}",
             "trials were lost, or came with gaps from elsewhere: compare with a copy; to number "

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from sparktrials.study.values import decode_json
+
 __all__ = ["LEASE_S", "Holder", "Owner", "log_replaced", "refusal", "stands"]
 
 _log = logging.getLogger("sparktrials.store")
@@ -118,7 +120,7 @@ class Holder:
         ValueError
             If no holder has it.
         """
-        fields = json.loads(str(text))
+        fields = decode_json(str(text))
         if type(fields) is not list or [type(f) for f in fields] != [str, str, int, str]:
             msg = "not a holder"
             raise ValueError(msg)

@@ -105,14 +105,24 @@ class Spool:
             try:
                 _own(directory)
                 path = directory / self._name
+                new = path.with_suffix(".new")
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-                descriptor = os.open(path, flags, 0o600)
+                descriptor = os.open(new, flags, 0o600)
             except OSError as error:
                 problem = error
                 continue
+            # Others look for files of its last name: nobody sees it before it is locked.
+            try:
+                lock(descriptor)
+                write_line(descriptor, self._header)
+                new.rename(path)
+            except OSError as error:  # full, perhaps
+                problem = error
+                os.close(descriptor)
+                with suppress(OSError):
+                    new.unlink()
+                continue
             self._descriptor, self.path = descriptor, path
-            lock(descriptor)
-            write_line(descriptor, self._header)
             sync_directory(directory)
             return
         raise problem or OSError("there is no directory for it")

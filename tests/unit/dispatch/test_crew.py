@@ -81,7 +81,7 @@ def test_who_has_left_is_gone(watched):
 
 
 def test_notes_that_are_no_workers_are_passed_over(watched):
-    texts = ["", "3", "[]", "{}", '{"id": 1}', member("x").text.replace('"h"', "3")]
+    texts = ["", "3", "[" * 100_000, "[]", "{}", '{"id": 1}', member("x").text.replace('"h"', "3")]
     watched.board.pin([Sheet(f"worker/{i}", "worker", text) for i, text in enumerate(texts)])
     assert watched.look(0) == set()
 

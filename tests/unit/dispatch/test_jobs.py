@@ -63,6 +63,12 @@ def test_no_cut_outcome_is_one():
         unpack_outcome(content + b"x")
 
 
+def test_no_nesting_of_any_depth_is_an_outcome():
+    text = b"[" * 100_000
+    with pytest.raises(ValueError, match="nested"):
+        unpack_outcome(len(text).to_bytes(8, "big") + text)
+
+
 def test_jobs_come_back():
     job = Job.new("ключ", 7, 2, "objectives:train", "").taken("worker", "host")
     assert decode_job(note_of(job)) == job
@@ -93,7 +99,7 @@ def test_no_other_note_is_a_job(changes):
         decode_job(note_of(Job.new("key", 7, 1, "a:b", ""), **changes))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", "{", "null"])
+@pytest.mark.parametrize("text", ["", "[]", "3", "{", "null", "[" * 100_000])
 def test_no_other_text_is_a_job(text):
     with pytest.raises(ValueError):
         decode_job(Note("job/x", 1, NEW, text))

@@ -149,6 +149,12 @@ def test_a_damaged_lease(store, columns):
         store.append(KEY, [trial(0)])
 
 
+@pytest.mark.parametrize("text", ["", "3", "[1]", "[" * 100_000])
+def test_no_other_text_is_a_holder(text):
+    with pytest.raises(ValueError):
+        Holder.from_text(text, "o")
+
+
 @pytest.mark.parametrize("pid", [0, -1, 2**31 - 2, 2**62])
 def test_no_such_process(pid):
     assert not Holder(host="h", namespace="", pid=pid, started="", owner="o").alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -82,6 +83,38 @@ def test_nothing_is_made_before_it_is_needed(store, directory):
     Spool(store.url, KEY).close()
     assert not directory.exists()
     assert absorb(store, KEY) == 0
+
+
+def test_nobody_sees_a_file_before_it_is_locked(store, directory, monkeypatch):
+    seen = []
+
+    def watched(descriptor):
+        seen.extend(directory.glob("*.spool"))
+        return lock(descriptor)
+
+    lock = spool.lock
+    monkeypatch.setattr(spool, "lock", watched)
+    kept = Spool(store.url, KEY)
+    kept.keep([trial(0)])
+    assert seen == []
+    assert spool.waiting(store.url, KEY) == [], "it is in use"
+    kept.close()
+    assert spool.waiting(store.url, KEY) == [kept.path]
+
+
+def test_the_next_place_where_the_first_is_full(store, monkeypatch, tmp_path):
+    places = [tmp_path / "first", tmp_path / "second"]
+    monkeypatch.setattr(spool, "spool_directories", lambda: places)
+    write = spool.write_line
+
+    def full(descriptor, record):
+        if any((tmp_path / "first").iterdir()):
+            raise OSError(errno.ENOSPC, "no room")
+        write(descriptor, record)
+
+    monkeypatch.setattr(spool, "write_line", full)
+    assert spooled(store, RECORDS[0]).parent == tmp_path / "second"
+    assert list((tmp_path / "first").iterdir()) == []
 
 
 def test_for_this_users_eyes(store, directory):
