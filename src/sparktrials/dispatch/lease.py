@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -59,7 +60,7 @@ def pull(
     """
     hello = {"lease": lease, "host": host, "pid": os.getpid()}
     try:
-        client = connect(address, hello, CONNECT_S)
+        client = connect(address, hello, CONNECT_S, overhear=_leave_if_cancelled)
     except ChannelUnreachable as error:
         return [], str(error)
     line, outbox = Line(client), Outbox(client)
@@ -73,6 +74,16 @@ def pull(
         outbox.close()
         client.close()
     return outbox.unknown, None
+
+
+def _leave_if_cancelled(header: Mapping[Any, Any]) -> None:
+    """End this process where the driver has cancelled its job.
+
+    Spark would leave the trial two seconds and more, look after two more, and kill the process
+    then: the slot is free as much sooner.
+    """
+    if header.get("kind") == "cancel":
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Connection(Protocol):
@@ -170,6 +181,7 @@ class Line:
             return trial_id in self._stop
 
     def _take(self, header: Mapping[str, Any]) -> None:
+        _leave_if_cancelled(header)
         if header.get("kind") == "stop":
             self._stop.update(header["ids"])
         else:
@@ -185,7 +197,7 @@ class Line:
                 if message is None:
                     return None
                 header = message[0]
-            if header["kind"] == "end":
+            if header["kind"] in {"end", "cancel"}:
                 return None
             if header["kind"] == "trials":
                 self._stop.clear()

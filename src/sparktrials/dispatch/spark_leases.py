@@ -142,13 +142,21 @@ class Leases:
         """Take back what waits; cancel the jobs of what runs."""
         wanted = set(ids)
         self._cancelled += [Cancelled(t.id, t.attempt) for t in self._queue.remove(wanted)]
-        jobs = []
+        hit = []
         for lease in self._leases.values():
-            hit = wanted.intersection(t.id for t in lease.sent)
-            if hit:
-                lease.wanted |= hit
-                jobs.append(lease.job)
-        self._study.jobs.cancel(jobs)
+            ids = wanted.intersection(t.id for t in lease.sent)
+            if ids:
+                lease.wanted |= ids
+                hit.append(lease)
+        self._cut(hit)
+
+    def _cut(self, leases: Collection[Lease]) -> None:
+        """Cancel jobs, and tell their tasks to leave at once: Spark takes four seconds and more."""
+        self._study.jobs.cancel([lease.job for lease in leases])
+        for lease in leases:
+            lease.over = True
+            if lease.peer is not None:
+                self._server.send(lease.peer, {"kind": "cancel"})
 
     def stop(self, ids: Collection[int]) -> bool:
         """Tell running trials that they should end by themselves; whether any of them asks."""
@@ -184,9 +192,7 @@ class Leases:
         now = time.monotonic()
         while self._idle and now - (self._idle[0].idle_since or now) > IDLE_S:
             self._end(self._idle.popleft())
-        late = overdue(self._leases.values(), self._study.task.trial_timeout, now)
-        if late:
-            self._study.jobs.cancel([lease.job for lease in late])
+        self._cut(overdue(self._leases.values(), self._study.task.trial_timeout, now))
         if self._leases:
             self._crowd.look(now, sum(1 for x in self._leases.values() if x.since == math.inf))
         if now >= self._ask_at:
@@ -202,7 +208,7 @@ class Leases:
         """
         self._closing = True
         self._queue.clear()
-        self._study.jobs.cancel([lease.job for lease in self._leases.values() if lease.sent])
+        self._cut([lease for lease in self._leases.values() if lease.sent])
         while self._idle:
             self._end(self._idle.popleft())
         return bool(self._leases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -177,7 +178,8 @@ def test_the_end_of_the_program_is_the_end_of_all_processes(tmp_path, number, co
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
+    with process, contextlib.ExitStack() as exits:
+        exits.callback(process.kill)  # a failure must not wait for it
         pids = [*wait_for(tmp_path / "2.0").split(), *wait_for(tmp_path / "3.0").split()]
         process.send_signal(number)
         out, _ = process.communicate(timeout=PATIENCE)

@@ -364,6 +364,7 @@ def test_cancelling():
     bench.connect(1)
     bench.leases.cancel([1, 3])
     assert bench.jobs.cancelled == [bench.jobs.started[1]]
+    assert [bench.kinds(0)[-1], bench.kinds(1)[-1]] == ["trials", "cancel"]
     assert bench.leases.look_up() == [Cancelled(3, 1)]
     assert bench.end(1, Ending(cancelled=True)) == [Cancelled(1, 1)]
     assert bench.leases.in_flight == 2
@@ -375,6 +376,8 @@ def test_a_success_that_arrives_before_the_cancellation_counts():
     bench.connect(0)
     bench.leases.cancel([0])
     assert bench.finish(0, 0) == [Finished(done(0))]
+    bench.submit(1)
+    assert bench.got(0) == [[0]]  # it is about to end
     assert bench.end(0, Ending(cancelled=True)) == []
 
 

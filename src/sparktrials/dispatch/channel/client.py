@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ _SEND_S = 60.0
 #: Seconds that `Client.close` waits for the driver to have read all.
 _LINGER_S = 1.0
 _DEFAULT_HEARTBEAT_S = 10.0
+#: Seconds between two looks at what the driver has sent while nobody receives.
+_OVERHEAR_S = 0.25
 #: Bounds for what the driver asks for.
 _SHORTEST_HEARTBEAT_S = 0.01
 _LONGEST_HEARTBEAT_S = 600.0
@@ -51,6 +53,7 @@ def connect(
     timeout_s: float = 10.0,
     *,
     heartbeat_s: float | None = None,
+    overhear: Callable[[Mapping[Any, Any]], None] | None = None,
 ) -> Client:
     """Connect to the driver.
 
@@ -64,6 +67,9 @@ def connect(
         Seconds for all of it; looking up a name in a broken DNS may take longer.
     heartbeat_s
         Seconds between signs of life; by default what the driver asks for.
+    overhear
+        Gets the header of what comes while nobody is in `receive`, soon, in another thread. The
+        message is received all the same.
 
     Raises
     ------
@@ -84,7 +90,7 @@ def connect(
         raise ChannelUnreachable(msg) from error
     try:
         tune(sock)
-        client = Client(sock, _shake_hands(sock, address, deadline), str(address))
+        client = Client(sock, _shake_hands(sock, address, deadline), str(address), overhear)
         return client._introduce(body, deadline, heartbeat_s)  # noqa: SLF001 - of this module
     except OSError as error:
         sock.close()
@@ -122,8 +128,15 @@ class Client:
     (the GIL). The driver takes that for silence after its ``silence_s``.
     """
 
-    def __init__(self, sock: socket.socket, keys: Keys, where: str) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        keys: Keys,
+        where: str,
+        overhear: Callable[[Mapping[Any, Any]], None] | None = None,
+    ) -> None:
         self._sock = sock
+        self._overhear = overhear
         self._where = where
         self._pid = os.getpid()
         self._encoder = FrameEncoder(keys.to_server)
@@ -263,7 +276,13 @@ class Client:
             raise
 
     def _beat(self, heartbeat_s: float) -> None:
-        while not self._stop_beating.wait(heartbeat_s):
+        step = heartbeat_s if self._overhear is None else min(heartbeat_s, _OVERHEAR_S)
+        due = time.monotonic() + heartbeat_s
+        while not self._stop_beating.wait(step):
+            self._listen()
+            if time.monotonic() < due - step / 2:
+                continue
+            due = time.monotonic() + heartbeat_s
             # A message that is just being sent is a sign of life itself.
             if self._send_lock.acquire(blocking=False):
                 try:
@@ -272,6 +291,23 @@ class Client:
                     return
                 finally:
                     self._send_lock.release()
+
+    def _listen(self) -> None:
+        """Show `overhear` what has come, unless it is being received."""
+        if self._overhear is None or not self._receive_lock.acquire(blocking=False):
+            return
+        seen = len(self._inbox)
+        try:
+            with contextlib.suppress(BlockingIOError, InterruptedError):
+                while not self._end and not self._stop_beating.is_set():
+                    self._pull()
+        except (OSError, ChannelProtocolError) as error:
+            self._end = self._end or str(error)  # `receive` says so, after what came before
+        finally:
+            new = list(self._inbox)[seen:]
+            self._receive_lock.release()
+        for frame in new:
+            self._overhear(frame.header)
 
     def _transmit(self, kind: Kind, body: Body, deadline: float | None = None) -> None:
         with self._send_lock:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import queue
 import subprocess
 import sys
 import textwrap
@@ -59,12 +60,12 @@ def playing(driver, part):
 
 
 @contextlib.contextmanager
-def conversing(driver, *, small_buffers=False, **welcome):
+def conversing(driver, *, small_buffers=False, overhear=None, **welcome):
     """Yield a client that a fake driver has welcomed; the test plays both from then on."""
     made = []
 
     def dial():
-        made.append(connect(driver.address, {}, PATIENCE))
+        made.append(connect(driver.address, {}, PATIENCE, overhear=overhear))
 
     thread = threading.Thread(target=dial)
     thread.start()
@@ -186,6 +187,38 @@ def test_what_a_driver_asks_for_is_bounded(driver, asked):
             pass
         assert frame.header == {"a": 1}
         assert client._heart.is_alive()
+
+
+# --------------------------------------------------------------------------- overheard
+
+
+def test_what_comes_while_nobody_receives_is_overheard_and_received_all_the_same(driver):
+    overheard = queue.SimpleQueue()
+    with conversing(driver, heartbeat_s=0.01, overhear=overheard.put) as client:
+        driver.say(Kind.MESSAGE, {"a": 1})
+        driver.say(Kind.MESSAGE, {"a": 2})
+        assert [overheard.get(timeout=PATIENCE) for _ in range(2)] == [{"a": 1}, {"a": 2}]
+        assert [client.receive(PATIENCE)[0] for _ in range(2)] == [{"a": 1}, {"a": 2}]
+    assert overheard.empty()
+    assert not channel_threads()
+
+
+@pytest.mark.parametrize("end", ["closed", "garbage", "out of turn"])
+def test_what_ends_while_nobody_receives_is_known_after_what_came_before(driver, end):
+    overheard = queue.SimpleQueue()
+    with conversing(driver, heartbeat_s=0.01, overhear=overheard.put) as client:
+        driver.say(Kind.MESSAGE, {"a": 1})
+        if end == "closed":
+            driver.sock.close()
+        elif end == "garbage":
+            driver.sock.sendall(bytes(1000))
+        else:
+            driver.say(Kind.WELCOME, {})
+        client._heart.join(PATIENCE)
+        assert client.closed
+        assert client.receive(PATIENCE)[0] == {"a": 1}
+        with pytest.raises(ChannelClosed):
+            client.receive(PATIENCE)
 
 
 # --------------------------------------------------------------------------- interrupted
