@@ -18,16 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import AccumulatorParam, accumulators
 
+from sparktrials.dispatch.spark_resources import LOOK_AGAIN_S, STARTING_S
 from sparktrials.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.spark_backend import Backend
 
 __all__ = ["BarrierJobs", "check_barrier"]
-
-#: Seconds after the start of an application in which executors are still expected to register.
-_STARTING_S = 30.0
-_LOOK_AGAIN_S = 0.25
 
 
 def check_barrier(context: Any, backend: Backend, nodes: int) -> None:  # noqa: ANN401
@@ -44,7 +41,7 @@ def check_barrier(context: Any, backend: Backend, nodes: int) -> None:  # noqa: 
             "spark.dynamicAllocation.enabled=false"
         )
         raise InvalidArgument(msg)
-    deadline = context.startTime / 1000 + _STARTING_S
+    deadline = context.startTime / 1000 + STARTING_S
     while (slots := backend.slots()) < nodes:
         if time.time() >= deadline:
             msg = (
@@ -52,7 +49,7 @@ def check_barrier(context: Any, backend: Backend, nodes: int) -> None:  # noqa: 
                 f"can run {slots}; ask for fewer nodes, or for more executors"
             )
             raise InvalidArgument(msg)
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(LOOK_AGAIN_S)
 
 
 @dataclass(slots=True, eq=False)

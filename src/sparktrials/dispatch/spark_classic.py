@@ -16,7 +16,7 @@ from sparktrials.dispatch.shipping import digest_of, make_task, package_zip, pay
 from sparktrials.dispatch.spark_backend import Shipment
 from sparktrials.dispatch.spark_channel import place_to_listen
 from sparktrials.dispatch.spark_errors import JobFailure, judge
-from sparktrials.dispatch.spark_resources import DECLINED, grown_slots, profile_on
+from sparktrials.dispatch.spark_resources import DECLINED, check_fits, grown_slots, profile_on
 from sparktrials.dispatch.spark_session import (
     STOPPED,
     is_stopped,
@@ -143,6 +143,8 @@ class ClassicBackend:
         """Refuse what Spark would wait ten minutes for."""
         from sparktrials.dispatch.spark_barrier import check_barrier  # noqa: PLC0415 - where used
 
+        if self._profile is not None:
+            check_fits(self._context, self._profile)
         check_barrier(self._context, self, nodes)
 
     def listens_on(self) -> Place | None:
@@ -158,6 +160,8 @@ class ClassicBackend:
 
         if self.stopped():
             raise SparkContextStopped(STOPPED)
+        if self._profile is not None:
+            check_fits(self._context, self._profile)
         if self._declined:
             logger.warning(DECLINED, self._context.master)
         # Spark notes here which broadcasts are pickled, to attach them to the next job.

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 
-__all__ = ["DECLINED", "grown_slots", "is_local", "need_profile", "profile_on"]
+__all__ = [
+    "DECLINED",
+    "LOOK_AGAIN_S",
+    "STARTING_S",
+    "check_fits",
+    "grown_slots",
+    "is_local",
+    "need_profile",
+    "profile_on",
+]
 
+#: Seconds after the start of an application in which executors are still expected to register.
+STARTING_S = 30.0
+#: Seconds between two looks at them.
+LOOK_AGAIN_S = 0.25
 DECLINED = (
     "resource_profile has no effect on spark.master=%s: there are no executors whose resources "
     "Spark manages"
@@ -81,6 +96,48 @@ def profile_on(context: Any, profile: object | None) -> Any | None:  # noqa: ANN
     from pyspark.resource import ResourceProfile  # noqa: PLC0415 - an extra
 
     return ResourceProfile(_java_resource_profile=made)
+
+
+def check_fits(context: Any, profile: Any) -> None:  # noqa: ANN401
+    """Refuse a task that no executor can run: Spark says so in its log, and waits for good.
+
+    Executors that are still to register may be larger, and dynamic allocation may bring others.
+
+    Parameters
+    ----------
+    context
+        A running SparkContext.
+    profile
+        What `profile_on` returned.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    conf = context._jsc.sc().conf()  # noqa: SLF001 - there is no public way
+    if str(conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true":
+        return
+    deadline = context.startTime / 1000 + STARTING_S
+    while not _fits(context, profile):
+        if time.time() >= deadline:
+            msg = (
+                f"no executor of this cluster has what the resource_profile {_shown(profile)} "
+                "wants for a task: ask for less, or for larger executors (spark.executor.cores, "
+                "spark.executor.resource.*)"
+            )
+            raise InvalidArgument(msg)
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _fits(context: Any, profile: Any) -> bool:  # noqa: ANN401
+    """Whether a task fits, as far as is known: there may be no executor yet."""
+    with contextlib.suppress(Exception):  # private to Spark: absent or changed in some version
+        scala = context._jsc.sc()  # noqa: SLF001
+        default = scala.resourceProfileManager().defaultResourceProfile()
+        needed = profile._java_resource_profile  # noqa: SLF001
+        there, fitting = map(scala.maxNumConcurrentTasks, (default, needed))
+        return not there or fitting > 0
+    return True
 
 
 def _in_jvm(context: Any, profile: Any) -> Any:  # noqa: ANN401
