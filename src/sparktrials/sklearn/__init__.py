@@ -20,5 +20,9 @@ from sparktrials.sklearn.linear_regressors import *  # noqa: F403
 from sparktrials.sklearn.menus import *  # noqa: F403
 from sparktrials.sklearn.multiclass import *  # noqa: F403
 from sparktrials.sklearn.others import *  # noqa: F403
+from sparktrials.sklearn.search import (
+    HyperoptSearchCV as HyperoptSearchCV,
+    SparkTrialsSearchCV as SparkTrialsSearchCV,
+)
 from sparktrials.sklearn.transforms import *  # noqa: F403
 from sparktrials.sklearn.trees import *  # noqa: F403

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.assembly import joined, parts_of
 from sparktrials.sklearn.evaluation import Judgement
-from sparktrials.sklearn.spaces import is_classification
+from sparktrials.sklearn.spaces import all_learners_have, is_classification
 from sparktrials.sklearn.validation import checked_features
 from sparktrials.sklearn.writing import as_code
 
@@ -24,11 +24,11 @@ __all__ = ["BestPipeline"]
 
 
 def _best_has(method: str) -> Callable[[Any], bool]:
-    """Return a check that holds before a fit, and after it if the best pipeline has a method."""
+    """Return a check: whether the best pipeline has a method; before a fit, whether it may."""
 
     def check(self: Any) -> bool:  # noqa: ANN401 - the estimator
         best = getattr(self, "best_pipeline_", None)
-        return best is None or hasattr(best, method)
+        return all_learners_have(self, method) if best is None else hasattr(best, method)
 
     return check
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.menus import any_classifier, any_preprocessing
-from sparktrials.space.nodes import Constant, MappingNode, Node, as_node, children
+from sparktrials.space.nodes import Call, Constant, MappingNode, Node, Switch, as_node, children
 
-__all__ = ["is_classification", "space_of"]
+__all__ = ["all_learners_have", "is_classification", "space_of"]
 
 _PARTS = ("classifier", "regressor", "preprocessing", "ex_preprocs")
 
@@ -69,3 +69,36 @@ def _says_classifier(space: Any) -> bool:  # noqa: ANN401 - a tree, maybe of Hyp
             return not (isinstance(value, Constant) and value.value is None)
         stack.extend(children(node))
     return True
+
+
+def all_learners_have(estimator: Any, method: str) -> bool:  # noqa: ANN401 - a HyperoptEstimator
+    """Whether all that may stand at the end of its pipelines has a method, as far as is known."""
+    space = space_of(estimator)
+    if hasattr(space, "named_args"):  # a graph of Hyperopt's
+        return False
+    stack: list[Node] = [as_node(space)]
+    ends: list[Node] = []
+    while stack:
+        node = stack.pop()
+        if isinstance(node, MappingNode) and not {"classifier", "regressor"}.isdisjoint(node.keys):
+            parts = zip(node.keys, node.values, strict=True)
+            ends.extend(value for key, value in parts if key in {"classifier", "regressor"})
+        else:
+            stack.extend(children(node))
+    made = [thing for node in ends for thing in _made_by(node) if thing is not None]
+    return bool(made) and all(hasattr(thing, method) for thing in made)
+
+
+def _made_by(node: Node) -> list[Any]:
+    """Return the estimators and classes that a node may make; what is not known is an object."""
+    if isinstance(node, Switch):
+        return [thing for option in node.options for thing in _made_by(option)]
+    if isinstance(node, Constant):
+        return [node.value]
+    if isinstance(node, Call):
+        if isinstance(node.function, type):
+            return [node.function]
+        first = node.args[0] if node.args else None
+        if isinstance(first, Constant) and isinstance(first.value, type):
+            return [first.value]
+    return [object()]

@@ -24,7 +24,8 @@ class PipelineTags:
         tags.target_tags.required = True
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
-        tags.non_deterministic = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
         return tags
 
     if SKLEARN < (1, 6):
@@ -34,4 +35,4 @@ class PipelineTags:
             return "classifier" if is_classification(self) else "regressor"
 
         def _more_tags(self) -> dict[str, Any]:
-            return {"allow_nan": True, "requires_y": True, "non_deterministic": True}
+            return {"allow_nan": True, "requires_y": True, "X_types": ["2darray", "string"]}

@@ -1,0 +1,225 @@
+"""One trial of a search over an estimator's parameters: each fold is fitted and scored.
+
+scikit-learn's own search classes do this with the same functions, which are private to it; this is
+the one place that calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection._validation import (
+    _fit_and_score,
+    _insert_error_scores,
+    _warn_or_raise_about_fit_failures,
+)
+
+from sparktrials.dispatch.evaluation import STATUS_OK
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
+
+if TYPE_CHECKING:
+    from sparktrials.dispatch.broadcasting import Broadcast
+    from sparktrials.study.trial import Trial
+
+__all__ = ["CrossValidation", "FoldsObjective", "rows_of_trials"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidation:
+    """What all trials of a search share; it goes to each executor once.
+
+    Attributes
+    ----------
+    estimator
+        Is copied for each fit.
+    X, y
+        All data; y may be None.
+    splits
+        Pairs of index arrays: to fit by, to score by.
+    scorer
+        As scikit-learn's searches have it: one scorer, several, or a function.
+    fit_params, score_params
+        What is passed on to ``fit`` and to the scorers; what has a value for each sample is split.
+    return_train_score
+        Whether the samples fitted by are scored, too.
+    error_score
+        The score of a fit that fails, or ``"raise"``.
+    """
+
+    estimator: Any
+    X: Any
+    y: Any
+    splits: Sequence[tuple[Any, Any]]
+    scorer: Any
+    fit_params: Mapping[str, Any]
+    score_params: Mapping[str, Any]
+    return_train_score: bool
+    error_score: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldsObjective:
+    """The objective of a search; it is what travels to where trials run.
+
+    Attributes
+    ----------
+    shared
+        What all trials share.
+    metric
+        The score that the search goes by; None: the only one, or the first.
+    """
+
+    shared: Broadcast[CrossValidation]
+    metric: str | None
+
+    def __call__(self, parameters: object) -> dict[str, Any]:
+        """Return the loss of parameters, minus the mean score, and what each fold said.
+
+        Raises
+        ------
+        InvalidArgumentType
+            If a point of the space is no dict of parameters.
+        """
+        if not isinstance(parameters, Mapping):
+            msg = (
+                "each point of the space must be a dict of the estimator's parameters, "
+                f"{{name: value}}; got {parameters!r}"
+            )
+            raise InvalidArgumentType(msg)
+        shared = self.shared.value
+        folds = [
+            _plain(
+                _fit_and_score(
+                    clone(shared.estimator),
+                    shared.X,
+                    shared.y,
+                    scorer=shared.scorer,
+                    train=train,
+                    test=test,
+                    verbose=0,
+                    parameters=dict(parameters),
+                    fit_params=shared.fit_params,
+                    score_params=shared.score_params,
+                    return_train_score=shared.return_train_score,
+                    return_n_test_samples=True,
+                    return_times=True,
+                    error_score=shared.error_score,
+                )
+            )
+            for train, test in shared.splits
+        ]
+        loss = -float(np.mean([_score_of(fold["test_scores"], self.metric) for fold in folds]))
+        return {"status": STATUS_OK, "loss": loss, "folds": folds}
+
+
+def _plain(fold: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a fold said with Python's own numbers, which every store keeps as they are."""
+    found = dict(fold)
+    for key in ("test_scores", "train_scores"):
+        if key in found:
+            scores = found[key]
+            several = isinstance(scores, Mapping)
+            found[key] = {k: float(v) for k, v in scores.items()} if several else float(scores)
+    return found
+
+
+def _score_of(scores: Any, metric: str | None) -> float:  # noqa: ANN401 - one number, or a dict
+    if not isinstance(scores, Mapping):
+        return float(scores)
+    if metric is None:
+        return float(next(iter(scores.values())))
+    if metric not in scores:
+        msg = f"refit={metric!r} is none of the scores {', '.join(map(repr, scores))}"
+        raise InvalidArgument(msg)
+    return float(scores[metric])
+
+
+def rows_of_trials(
+    trials: Sequence[Trial],
+    n_test_samples: Sequence[int],
+    *,
+    names: Sequence[str] | None,
+    by_function: bool,
+    with_train_scores: bool,
+    error_score: Any,  # noqa: ANN401 - a number, or "raise"
+) -> list[dict[str, Any]]:
+    """Return what each fold of each trial said, in the form of scikit-learn's searches.
+
+    Parameters
+    ----------
+    trials
+        That have ended.
+    n_test_samples
+        The samples of each fold that are scored.
+    names
+        Of several scores; None if there is one.
+    by_function
+        Whether a function of the user's scores, which may return several.
+    with_train_scores
+        Whether there are scores of the samples fitted by.
+    error_score
+        The score of a fit that failed.
+
+    Raises
+    ------
+    InvalidArgument
+        If a trial, of an earlier search, has other folds or scores.
+    ValueError
+        If all fits failed: with the reasons.
+    """
+    score = np.nan if error_score == "raise" else float(error_score)
+    missing = score if names is None else dict.fromkeys(names, score)
+    rows: list[dict[str, Any]] = []
+    for trial in trials:
+        folds = (trial.result or {}).get("folds")
+        if folds is None:  # it was lost, timed out, or its parameters are none of the estimator's
+            reason = trial.failure
+            why = "" if reason is None else reason.traceback or f"{reason.type}: {reason.message}"
+            folds = [
+                {
+                    "fit_error": why or "the trial has no result",
+                    "test_scores": missing,
+                    "n_test_samples": n,
+                    "fit_time": np.nan,
+                    "score_time": np.nan,
+                    **({"train_scores": missing} if with_train_scores else {}),
+                }
+                for n in n_test_samples
+            ]
+        _check_same(trial, folds, n_test_samples, names, with_train_scores=with_train_scores)
+        rows.extend(dict(fold) for fold in folds)
+    if not rows:
+        msg = "No fits were performed: no trial has ended"
+        raise ValueError(msg)
+    _warn_or_raise_about_fit_failures(rows, score)
+    if by_function:
+        _insert_error_scores(rows, score)
+    return rows
+
+
+def _check_same(
+    trial: Trial,
+    folds: Sequence[Mapping[str, Any]],
+    n_test_samples: Sequence[int],
+    names: Sequence[str] | None,
+    *,
+    with_train_scores: bool,
+) -> None:
+    """Refuse a trial of an earlier search that was judged in another way."""
+    problem = ""
+    if [fold["n_test_samples"] for fold in folds] != list(n_test_samples):
+        problem = f"{len(folds)} folds of other data or another cv"
+    elif names is not None and any(set(fold["test_scores"]) != set(names) for fold in folds):
+        problem = "other scores"
+    elif with_train_scores and any("train_scores" not in fold for fold in folds):
+        problem = "no train scores"
+    if problem:
+        msg = (
+            f"trial {trial.id} of the history has {problem}: give trials= a new one, or another "
+            "exp_key"
+        )
+        raise InvalidArgument(msg)
