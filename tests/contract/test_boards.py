@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
 
@@ -200,3 +202,20 @@ def test_an_old_file_gets_its_table(tmp_path):
         board_of(store).pin([Sheet("a", "new", "")])
     with open_store(url) as store:
         assert [n.name for n in board_of(store).find("")] == ["a"]
+
+
+def test_news_come_to_a_process_with_many_files(boards):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], min(4096, limits[1])), limits[1]))
+    held = []
+    try:
+        held += [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+        waiter = boards[0].waiter("us")
+        waiter.wait(0.01)
+        boards[1].pin([Sheet("a", "new", "one")], "us")
+        assert waiter.wait(PATIENCE)
+        waiter.close()
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

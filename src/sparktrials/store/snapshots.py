@@ -24,6 +24,7 @@ from pathlib import Path
 from sparktrials.errors import StoreError, StoreUnavailable
 from sparktrials.store.contents import measured
 from sparktrials.store.heartbeat import Heartbeat
+from sparktrials.store.spool import sync_directory
 from sparktrials.store.sqlite import SQLiteStore
 
 if sys.platform != "win32":
@@ -186,11 +187,7 @@ def _take_up(place: Path, local: Path) -> None:
     there = _digest(place)
     if there is None or (local.exists() and there in _noted(local)):
         return
-    if local.exists():
-        aside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}.aside")
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                local.with_name(local.name + suffix).replace(aside.with_name(aside.name + suffix))
+    if (aside := _put_aside(local)) is not None:
         _log.warning(
             "%s was written by another machine since %s was: the history goes on from there, and "
             "what this machine had is kept in %s",
@@ -203,8 +200,32 @@ def _take_up(place: Path, local: Path) -> None:
         shutil.copyfile(place, copy)
         digest = _digest(copy)
         copy.chmod(0o600)
+        _sync(copy)  # SQLite syncs what it writes later, not what this is made of
         _note(local, str(digest))
         copy.replace(local)
+        sync_directory(local.parent)
+
+
+def _put_aside(local: Path) -> Path | None:
+    """Put the local file aside, and its log; return where they are, None if there was nothing.
+
+    A log without its file, which a kill in the middle of this leaves, must not stay either: SQLite
+    would play it into the next file of that name.
+    """
+    aside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}.aside")
+    names = [
+        (local.with_name(local.name + suffix), aside.with_name(aside.name + suffix))
+        for suffix in ("-wal", "-shm", "")
+    ]
+    there = [(old, new) for old, new in names if old.exists()]
+    for old, new in there:  # all of it is there twice before any of it goes
+        try:
+            os.link(old, new)
+        except OSError:  # no hard links there
+            shutil.copyfile(old, new)
+    for old, _ in reversed(there):
+        old.unlink()
+    return aside if there else None
 
 
 def _publish(copy: Path, place: Path) -> None:
@@ -253,4 +274,11 @@ def _noted(local: Path) -> list[str]:
 def _note(local: Path, *digests: str) -> None:
     new = local.with_name(f"{local.name}.snapshot.new")
     new.write_text(" ".join(digests))
+    _sync(new)  # a note that a power failure emptied would have the local file put aside
     new.replace(local.with_name(f"{local.name}.snapshot"))
+    sync_directory(local.parent)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

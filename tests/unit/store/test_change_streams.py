@@ -9,6 +9,7 @@ pymongo = pytest.importorskip("pymongo")
 from pymongo import errors  # noqa: E402
 
 from sparktrials.store.mongo.board import MongoBoard  # noqa: E402
+from sparktrials.store.mongo.client import parsed  # noqa: E402
 from sparktrials.store.polling import PollingWaiter  # noqa: E402
 
 
@@ -71,3 +72,11 @@ def test_it_is_opened_again_when_it_breaks(monkeypatch):
 def test_a_server_that_stands_alone_is_looked_at():
     waiter = MongoBoard(Client([], watches=False)).waiter("us")
     assert isinstance(waiter, PollingWaiter)
+
+
+def test_a_pickle_has_no_secret_of_the_options():
+    options = "tls=true&tlsCertificateKeyFilePassword=s3cr3t%40&appname=x"
+    place = parsed(f"mongodb://me:pa55w0rd@h:1/db?{options}&authMechanismProperties=T:t0ken")
+    assert place.opener == ("mongodb://h:1/?tls=true&appname=x", "db")
+    assert set(place.secrets) == {"pa55w0rd", "s3cr3t%40", "T:t0ken"}
+    assert parsed("mongodb://h/db").opener == ("mongodb://h/", "db")

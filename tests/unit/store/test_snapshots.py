@@ -197,6 +197,28 @@ def test_two_machines_at_once(remote, other_machine, caplog):
     assert ids(aside) == [0, 2]
 
 
+def test_a_log_without_its_file_is_not_played_into_a_snapshot(remote, other_machine):
+    with open_store(f"sqlite:///{remote}") as store:
+        store.create(experiment())
+        store.append(KEY, [trial(0, OK)])
+        store.snapshot()
+        store.append(KEY, [trial(1, OK)])
+        local = store._session.path
+        log = local.with_name("h.db-wal")
+        content = log.read_bytes()
+    other_machine("second")
+    with open_store(f"sqlite:///{remote}") as store:
+        store.append(KEY, [trial(2, OK)])
+    # This machine was killed while it put aside what it had.
+    local.unlink()
+    log.write_bytes(content)
+    other_machine("machine")
+    with open_store(f"sqlite:///{remote}") as store:
+        assert [t.id for t in store.read(KEY)[0]] == [0, 1, 2]
+    assert ids(remote) == [0, 1, 2]
+    assert [p.read_bytes() for p in local.parent.glob("*.aside-wal")] == [content]
+
+
 WRITER = """
 import sys, os
 from sparktrials.store import open_store, snapshots

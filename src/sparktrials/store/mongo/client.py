@@ -78,15 +78,28 @@ class Place:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The password, as it stands in the URL."""
+        """The password, and what else is secret, as it stands in the URL."""
         login = self.address.partition("://")[2].rpartition("@")[0]
-        return tuple(filter(None, [login.partition(":")[2]]))
+        hidden = [text.partition("=")[2] for text in self._options if _is_secret(text)]
+        return tuple(filter(None, [login.partition(":")[2], *hidden]))
+
+    @property
+    def _options(self) -> list[str]:
+        return self.address.partition("?")[2].split("&")
 
     @property
     def opener(self) -> tuple[str, str]:
-        """What opens it again, but for user and password."""
-        scheme, _, rest = self.address.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}", self.database
+        """What opens it again, but for user, password and other secrets."""
+        scheme, _, rest = self.address.partition("?")[0].partition("://")
+        options = "&".join(text for text in self._options if text and not _is_secret(text))
+        mark = "?" if options else ""
+        return f"{scheme}://{rest.rpartition('@')[2]}{mark}{options}", self.database
+
+
+def _is_secret(option: str) -> bool:
+    """Whether an option is a password, of a key or a proxy, or may have a token."""
+    name = option.partition("=")[0].lower()
+    return "passw" in name or name == "authmechanismproperties"
 
 
 def parsed(text: str) -> Place:

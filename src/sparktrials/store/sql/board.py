@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import select as selecting
+import selectors
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -188,7 +188,10 @@ class _Listener:
             left_s = end - time.monotonic()
             if news or left_s <= 0:
                 return news
-            selecting.select([raw.socket], [], [], left_s)
+            # Not `select`, which takes no socket whose number is above 1023.
+            with selectors.DefaultSelector() as selector:
+                selector.register(raw.socket, selectors.EVENT_READ)
+                selector.select(left_s)
 
     def found(self) -> None:
         """Nothing depends on it."""
