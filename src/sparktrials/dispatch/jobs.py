@@ -102,6 +102,8 @@ class Job:
         Its import path, or empty.
     code
         Where that is empty, the digest of what is pickled: objective and search space.
+    run
+        Names the driver's run: code that is imported may be another one in the next.
     owner, host
         The worker that has it, and its machine.
     stop
@@ -119,6 +121,7 @@ class Job:
     token: str
     objective: str = ""
     code: str = ""
+    run: str = ""
     owner: str = ""
     host: str = ""
     stop: bool = False
@@ -128,7 +131,9 @@ class Job:
     sha256: str = ""
 
     @classmethod
-    def new(cls, key: str, trial: int, attempt: int, objective: str, code: str) -> Job:
+    def new(
+        cls, key: str, trial: int, attempt: int, *, objective: str, code: str, run: str = ""
+    ) -> Job:
         """Return a new one."""
         return cls(
             key=key,
@@ -137,6 +142,7 @@ class Job:
             token=secrets.token_hex(8),
             objective=objective,
             code=code,
+            run=run,
         )
 
     @classmethod
@@ -181,6 +187,7 @@ _TYPES: Mapping[str, type] = {
     "token": str,
     "objective": str,
     "code": str,
+    "run": str,
     "owner": str,
     "host": str,
     "stop": bool,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class Publisher:
         self.task = task
         self._dumps = dumps
         self._code = ""
+        self._run = secrets.token_hex(8)
         self.objective = ""
         try:
             self.objective = import_path(task.objective, "the objective")
@@ -78,13 +80,17 @@ class Publisher:
     def sheets(self, trial: Trial) -> list[Sheet]:
         """Return a trial's notes."""
         try:
-            job = Job.new(self._key, trial.id, trial.attempt, self.objective, self._code)
+            job = self._job(trial, self.objective, self._code)
             content = self._specification(trial, job)
         except NotNamed as reason:
-            job = Job.new(self._key, trial.id, trial.attempt, "", self._pickle(str(reason)))
+            job = self._job(trial, "", self._pickle(str(reason)))
             content = self._specification(trial, job)
         # The job comes last: who finds it finds the rest.
         return [*pieces_of(job.specification, content), sheet_of(job, NEW)]
+
+    def _job(self, trial: Trial, objective: str, code: str) -> Job:
+        names = {"objective": objective, "code": code, "run": self._run}
+        return Job.new(self._key, trial.id, trial.attempt, **names)
 
     def describes(self, content: bytes, trial: Trial, job: Job) -> bool:
         """Whether a job's specification, from an earlier driver, is that of a trial."""

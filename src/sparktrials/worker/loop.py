@@ -84,6 +84,7 @@ class _Worker:
         self._board = board
         self._allowed = Allowed(settings.allow)
         self._refused: dict[str, str] = {}
+        self._runs: set[str] = set()  # drivers' runs that have had a trial here
         self._end: str | None = None  # the signal's name
         self._end_by: float | None = None  # monotonic; None: when the trial has ended
         self._n_done = self._n_failed = 0
@@ -224,7 +225,9 @@ class _Worker:
             for path in [] if specification.argument is None else paths_in(specification.argument):
                 self._allowed.check(path.partition(":")[0])
             timeout_s = _smaller(specification.timeout_s, self._settings.trial_timeout_s)
-            is_for = (job.objective, job.code, timeout_s, specification.imports)
+            # A process that was there before a run began may have imported other code than it has.
+            self._runs.add(job.run)
+            is_for = (job.objective, job.code, timeout_s, specification.imports, len(self._runs))
             task = partial(self._task, job, specification, timeout_s)
             self._bench.give(is_for, task, specification.trial(job.trial, job.attempt))
         except StoreError as error:

@@ -48,7 +48,9 @@ def test_deleting_takes_jobs_along(url):
     trials = WorkerTrials(url, "e")
     board = board_of(trials.store)
     trials.insert_trial_docs([document()])
-    board.pin([sheet_of(Job.new(key, 0, 1, "m:f", ""), NEW) for key in ("e", "other")])
+    board.pin(
+        [sheet_of(Job.new(key, 0, 1, objective="m:f", code=""), NEW) for key in ("e", "other")]
+    )
     trials.delete_all()
     assert len(board.find("job/")) == 1
 

@@ -70,11 +70,13 @@ def test_no_nesting_of_any_depth_is_an_outcome():
 
 
 def test_jobs_come_back():
-    job = Job.new("ключ", 7, 2, "objectives:train", "").taken("worker", "host")
+    job = Job.new("ключ", 7, 2, objective="objectives:train", code="", run="r").taken(
+        "worker", "host"
+    )
     assert decode_job(note_of(job)) == job
     assert job.free.owner == ""
     assert job.name.startswith(jobs_of("ключ"))
-    assert Job.new("ключ", 7, 2, "", "").token != job.token
+    assert Job.new("ключ", 7, 2, objective="", code="").token != job.token
     assert Job.named("ключ", 7).name == job.name
 
 
@@ -96,7 +98,7 @@ def test_jobs_come_back():
 )
 def test_no_other_note_is_a_job(changes):
     with pytest.raises(ValueError):
-        decode_job(note_of(Job.new("key", 7, 1, "a:b", ""), **changes))
+        decode_job(note_of(Job.new("key", 7, 1, objective="a:b", code=""), **changes))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{", "null", "[" * 100_000])

@@ -29,7 +29,7 @@ def mine(board, monkeypatch):
     """Return a job that this worker has taken."""
     monkeypatch.setattr(module, "_LOOK_S", 0.0)
     monkeypatch.setattr(module, "_TELL_S", 0.0)
-    job = Job.new("key", 7, 1, "m:f", "").taken("me", "here")
+    job = Job.new("key", 7, 1, objective="m:f", code="").taken("me", "here")
     board.pin([sheet_of(job, TAKEN)])
     return Assignment(board, board.get(job.name), job)
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from sparktrials.dispatch.jobs import NEW, Job, sheet_of
+from sparktrials.dispatch.jobs import NEW, Job, pieces_of, sheet_of
 from sparktrials.errors import StoreUnavailable
+from sparktrials.study.protocols import Lost
+from sparktrials.study.values import dumps
 from sparktrials.worker import loop
 from sparktrials.worker.settings import Settings
 
@@ -13,7 +15,7 @@ def test_a_store_that_is_away_for_a_moment_is_no_fault_of_the_objective(
     what, board, monkeypatch, caplog
 ):
     """The trial goes back uncharged, and this worker takes it again."""
-    job = Job.new("key", 7, 1, "", "digest")
+    job = Job.new("key", 7, 1, objective="", code="digest")
     board.pin([sheet_of(job, NEW)])
     n_tries = []
 
@@ -39,3 +41,29 @@ def test_a_store_that_is_away_for_a_moment_is_no_fault_of_the_objective(
     assert done == 0
     assert len(n_tries) == 3
     assert "left to other workers" not in caplog.text
+
+
+def test_a_process_serves_no_run_that_began_after_it(board, monkeypatch):
+    """What it has imported may be another code by then; runs that it knows may take turns."""
+    given = []
+
+    class Bench(loop.Bench):
+        def give(self, is_for, task, trial):
+            given.append(is_for)
+            self.trial = trial
+
+        def wait(self, timeout_s):
+            return [Lost(self.trial.id, self.trial.attempt, "it is a test")]
+
+    for number, run in enumerate(["a", "a", "b", "a", "b"]):
+        job = Job.new("key", number, 1, objective="", code="digest", run=run)
+        content = dumps({"point": {}, "seed": 1, "timeout_s": None, "imports": []}).encode()
+        board.pin([*pieces_of(job.specification, content), sheet_of(job, NEW)])
+    monkeypatch.setattr(loop, "Bench", Bench)
+    monkeypatch.setattr(loop, "_SPREAD", 0)  # one after the other
+    monkeypatch.setattr(loop, "open_board", lambda _: (board, lambda: None))
+    assert loop.run_worker(Settings(url="any:", trust_pickle=True, max_jobs=5)) == 5
+    first, second, third, fourth, fifth = given
+    assert first == second
+    assert first != third
+    assert third == fourth == fifth
