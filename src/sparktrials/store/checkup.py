@@ -149,7 +149,8 @@ def _running(store: DurableStore, key: str, trials: list[Trial]) -> Iterator[Fin
         who = f"{driver[0]} is gone" if driver else "nobody drives it"
         yield Finding(
             f"{len(running)} trials are running, and {who}: {_some(running)}",
-            "run fmin again with this store and exp_key: it takes them up",
+            "run fmin again with this store and exp_key: it takes them up; if a Study asked for "
+            "them, tell it what became of them",
             key,
         )
 

@@ -85,6 +85,7 @@ class _Worker:
         self._allowed = Allowed(settings.allow)
         self._refused: dict[str, str] = {}
         self._runs: set[str] = set()  # drivers' runs that have had a trial here
+        self._not_loaded: dict[str, set[str]] = {}  # objective -> in which runs that was so
         self._end: str | None = None  # the signal's name
         self._end_by: float | None = None  # monotonic; None: when the trial has ended
         self._n_done = self._n_failed = 0
@@ -185,6 +186,9 @@ class _Worker:
         if self._settings.exp_key not in {None, job.key}:
             return None
         what = job.objective or job.code
+        if what in self._refused and job.run not in self._not_loaded.get(what, {job.run}):
+            del self._refused[what]  # it may have been mended since
+            self._presence.accept(what)
         if what not in self._refused:
             if not job.objective and not self._settings.trust_pickle:
                 reason = (
@@ -205,7 +209,7 @@ class _Worker:
         if what not in self._refused:
             self._refused[what] = reason
             _log.error("trials of %s are left to other workers: %s", whose, reason)
-            self._presence.refuse(what, reason)
+            self._presence.refuse(what, reason.partition("\n")[0])
 
     # ------------------------------------------------------------------ evaluating
 
@@ -254,7 +258,9 @@ class _Worker:
         job = assignment.job
         self._surely(assignment, assignment.hand_back)
         if assignment.wanted:
-            self._refuse(job.objective or job.code, repr(job.key), str(error))
+            what = job.objective or job.code
+            self._not_loaded.setdefault(what, set()).add(job.run)
+            self._refuse(what, repr(job.key), str(error))
 
     def _attend(self, assignment: Assignment) -> None:
         """Wait for a trial's end, and see to it that it comes where it is wanted no more."""

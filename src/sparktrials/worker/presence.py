@@ -43,6 +43,12 @@ class Presence:
         self._member = replace(self._member, refuses=refuses)
         self._news.set()
 
+    def accept(self, objective: str) -> None:
+        """Take a refusal back."""
+        refuses = {k: v for k, v in self._member.refuses.items() if k != objective}
+        self._member = replace(self._member, refuses=refuses)
+        self._news.set()
+
     def leave(self) -> None:
         """Say that it is gone."""
         self._left.set()

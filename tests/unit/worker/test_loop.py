@@ -10,6 +10,12 @@ from sparktrials.worker import loop
 from sparktrials.worker.settings import Settings
 
 
+def pin(board, number, run):
+    job = Job.new("key", number, 1, objective="", code="digest", run=run)
+    content = dumps({"point": {}, "seed": 1, "timeout_s": None, "imports": []}).encode()
+    board.pin([*pieces_of(job.specification, content), sheet_of(job, NEW)])
+
+
 @pytest.mark.parametrize("what", ["specification", "code"])
 def test_a_store_that_is_away_for_a_moment_is_no_fault_of_the_objective(
     what, board, monkeypatch, caplog
@@ -56,9 +62,7 @@ def test_a_process_serves_no_run_that_began_after_it(board, monkeypatch):
             return [Lost(self.trial.id, self.trial.attempt, "it is a test")]
 
     for number, run in enumerate(["a", "a", "b", "a", "b"]):
-        job = Job.new("key", number, 1, objective="", code="digest", run=run)
-        content = dumps({"point": {}, "seed": 1, "timeout_s": None, "imports": []}).encode()
-        board.pin([*pieces_of(job.specification, content), sheet_of(job, NEW)])
+        pin(board, number, run)
     monkeypatch.setattr(loop, "Bench", Bench)
     monkeypatch.setattr(loop, "_SPREAD", 0)  # one after the other
     monkeypatch.setattr(loop, "open_board", lambda _: (board, lambda: None))
@@ -67,3 +71,32 @@ def test_a_process_serves_no_run_that_began_after_it(board, monkeypatch):
     assert first == second
     assert first != third
     assert third == fourth == fifth
+
+
+def test_what_could_not_be_loaded_is_tried_again_in_another_run(board, monkeypatch, caplog):
+    """It may have been mended; in the same run it is left to others."""
+    given = []
+
+    class Bench(loop.Bench):
+        def give(self, is_for, task, trial):
+            given.append(trial.id)
+            if len(given) == 1:
+                msg = "it is broken\nTraceback: long"
+                raise ImportError(msg)
+            self.trial = trial
+
+        def wait(self, timeout_s):
+            return [Lost(self.trial.id, self.trial.attempt, "it is a test")]
+
+    said = []
+    monkeypatch.setattr(loop.Presence, "refuse", lambda _, *what: said.append(what))
+    monkeypatch.setattr(loop.Presence, "accept", lambda _, what: said.append(what))
+    for number, run in enumerate(["a", "a", "b"]):
+        pin(board, number, run)
+    monkeypatch.setattr(loop, "Bench", Bench)
+    monkeypatch.setattr(loop, "_SPREAD", 0)
+    monkeypatch.setattr(loop, "open_board", lambda _: (board, lambda: None))
+    loop.run_worker(Settings(url="any:", trust_pickle=True, max_jobs=1))
+    assert said == [("digest", "it is broken"), "digest"]
+    assert given == [0, 2]
+    assert "left to other workers: it is broken\nTraceback: long" in caplog.text
