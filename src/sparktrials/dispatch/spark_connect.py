@@ -213,18 +213,18 @@ class ConnectBackend:
         for tag in (*captured, *tags):
             self._session.addTag(tag)
 
-    def run(self, shipment: Shipment, pack: Pack, description: str, tag: str) -> bytes:  # noqa: ARG002
+    def run(self, shipment: Shipment, pack: Pack, description: str, tag: str) -> bytes:
         """Run a pack as a query of one task."""
         self._session.addTag(tag)
         try:
-            return self._run(shipment.handle, pack)
+            return self._run(shipment.handle, pack, description)
         finally:
             self._session.removeTag(tag)
 
-    def _run(self, parcel: _Parcel, pack: Pack) -> bytes:
+    def _run(self, parcel: _Parcel, pack: Pack, description: str) -> bytes:
         content = pickle.dumps(pack)
         if not parcel.with_queries:
-            report = self._query(parcel.task(content, with_query=False))
+            report = self._query(parcel.task(content, with_query=False), description)
             if report:
                 parcel.missed = 0
                 return report
@@ -232,7 +232,7 @@ class ConnectBackend:
             if parcel.missed == _MISSES:
                 logger.info("the session's files do not reach executors: each query carries them")
                 parcel.with_queries = True
-        return self._query(parcel.task(content, with_query=True))
+        return self._query(parcel.task(content, with_query=True), description)
 
     def cancel(self, tags: Collection[str]) -> None:
         """Interrupt queries by tag."""
@@ -272,7 +272,8 @@ class ConnectBackend:
             _ = row.schema  # asked for once, not for each query
             self._row = row
 
-    def _query(self, task: Callable[[Any], Any]) -> bytes:
+    def _query(self, task: Callable[[Any], Any], description: str) -> bytes:
+        task.__name__ = description  # what plans and the server's pages call it
         more = {} if self._profile is None else {"profile": self._profile}
         answer = self._row.mapInArrow(task, self._schema, **more).toArrow()
         report: bytes = answer.column(0)[0].as_py()

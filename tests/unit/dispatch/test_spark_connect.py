@@ -166,9 +166,10 @@ def test_a_session_that_takes_no_files_has_them_in_each_query():
     backend = ConnectBackend(session)
     shipment = backend.ship(task())
     session.fault = None
-    assert backend.run(shipment, PACK, "", "tag") == b"report"
+    assert backend.run(shipment, PACK, "study: trial 3", "tag") == b"report"
     assert shipment.handle.with_queries
-    assert len(session.tasks) == 1
+    ((task_run, _),) = session.tasks
+    assert task_run.__name__ == "study: trial 3"  # what Spark's pages show of it
 
 
 def test_files_that_do_not_reach_executors_go_with_each_query_from_then_on():
