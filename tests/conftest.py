@@ -54,6 +54,13 @@ if not os.environ.get("CI"):
     settings.load_profile("sparktrials")
 
 
+def pytest_configure():
+    # A shell starts what runs in its background with Ctrl-C ignored, and programs hand that on to
+    # those that they start: tests that interrupt a program would wait for it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         used = SPARK_FIXTURES.intersection(getattr(item, "fixturenames", ()))
