@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 _DEAD = "ZX"  # ended, and nobody has waited for it yet
@@ -11,6 +12,16 @@ _DEAD = "ZX"  # ended, and nobody has waited for it yet
 DIES_WITH_US = (
     'exec 3<&0; ( (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & ); exec "$@" 3<&- </dev/null'
 )
+
+
+@contextlib.contextmanager
+def killed_after(process):
+    """Yield a ``Popen``, which is killed in the end: a test that fails does not wait for it."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def parent_of(pid):

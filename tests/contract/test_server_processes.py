@@ -15,6 +15,7 @@ from functools import partial
 import pytest
 from tests import servers
 from tests.contract.store_suite import KEY, OK, RUNNING, experiment, trial
+from tests.processes import killed_after
 
 from sparktrials import Trials, fmin, hp, rand
 from sparktrials.errors import StoreError, StoreInUse, StoreUnavailable
@@ -44,11 +45,8 @@ def running(script, *arguments):
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with killed_after(process):
+        yield process
 
 
 @pytest.fixture(params=KINDS)

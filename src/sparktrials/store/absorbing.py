@@ -23,9 +23,9 @@ from sparktrials.store.spool import (
     record_of,
     record_with,
     same_header,
-    sync_directory,
     write_line,
 )
+from sparktrials.store.syncing import sync_directory
 
 if TYPE_CHECKING:
     from sparktrials.study.protocols import Store

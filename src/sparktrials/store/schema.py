@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sparktrials.errors import StoreCorrupt
+from sparktrials.store.syncing import sync_directory
 
 __all__ = ["APPLICATION", "STEPS", "VERSION", "connect", "create", "expected"]
 
@@ -163,9 +164,4 @@ def _publish(name: str, path: Path) -> None:
         except FileExistsError:
             return
         Path(name).replace(path)
-    with suppress(OSError):  # not everywhere can a directory be opened
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    sync_directory(path.parent)

@@ -24,8 +24,8 @@ from pathlib import Path
 from sparktrials.errors import StoreError, StoreUnavailable
 from sparktrials.store.contents import measured
 from sparktrials.store.heartbeat import Heartbeat
-from sparktrials.store.spool import sync_directory
 from sparktrials.store.sqlite import SQLiteStore
+from sparktrials.store.syncing import sync, sync_directory
 
 if sys.platform != "win32":
     import fcntl
@@ -200,7 +200,7 @@ def _take_up(place: Path, local: Path) -> None:
         shutil.copyfile(place, copy)
         digest = _digest(copy)
         copy.chmod(0o600)
-        _sync(copy)  # SQLite syncs what it writes later, not what this is made of
+        sync(copy)  # SQLite syncs what it writes later, not what this is made of
         _note(local, str(digest))
         copy.replace(local)
         sync_directory(local.parent)
@@ -274,11 +274,6 @@ def _noted(local: Path) -> list[str]:
 def _note(local: Path, *digests: str) -> None:
     new = local.with_name(f"{local.name}.snapshot.new")
     new.write_text(" ".join(digests))
-    _sync(new)  # a note that a power failure emptied would have the local file put aside
+    sync(new)  # a note that a power failure emptied would have the local file put aside
     new.replace(local.with_name(f"{local.name}.snapshot"))
     sync_directory(local.parent)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

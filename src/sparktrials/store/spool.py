@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.errors import StoreUnavailable
 from sparktrials.store.records import decode_trial, encode_trial
+from sparktrials.store.syncing import sync_directory
 from sparktrials.study.values import decode_json, encode_json
 
 if sys.platform != "win32":
@@ -40,7 +41,6 @@ __all__ = [
     "record_with",
     "same_header",
     "spool_directories",
-    "sync_directory",
     "waiting",
     "write_line",
 ]
@@ -287,13 +287,3 @@ def lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    with suppress(OSError):  # not everywhere can a directory be opened
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["MEMORY", "is_url", "kind_of", "masked", "scrubbed", "sqlite_path"]
+__all__ = ["MEMORY", "is_secret", "is_url", "kind_of", "masked", "scrubbed", "sqlite_path"]
 
 MEMORY = "memory:"
 _EXAMPLES = (
@@ -40,6 +40,11 @@ def masked(url: str) -> str:
     # A password may hold any character if its user forgot to quote it: up to the last @.
     shown = re.sub(r"^([^/:]*:(?://(?!/)|(?!/))).*@", r"\1***@", url, flags=re.DOTALL)
     return re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
+
+
+def is_secret(option: str) -> bool:
+    """Whether an option of a URL is a password, by its name: of a key or a proxy, too."""
+    return "passw" in option.lower()
 
 
 def scrubbed(text: str, secrets: Iterable[str | None]) -> str:

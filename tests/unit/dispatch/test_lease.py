@@ -11,6 +11,7 @@ import sys
 import textwrap
 
 import pytest
+from tests.processes import killed_after
 
 from sparktrials.dispatch.channel.events import Connected
 from sparktrials.dispatch.channel.server import ChannelServer
@@ -40,8 +41,7 @@ def task(server):
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process, contextlib.ExitStack() as exits:
-        exits.callback(process.kill)
+    with killed_after(process):
         yield process
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import pickle
@@ -16,7 +15,7 @@ import time
 import cloudpickle
 import pytest
 from tests.contract.dispatcher_suite import drain, open_with, trial
-from tests.processes import is_alive
+from tests.processes import is_alive, killed_after
 
 from sparktrials import Trials, current_trial, fmin, hp, rand
 from sparktrials.api import local
@@ -178,8 +177,7 @@ def test_the_end_of_the_program_is_the_end_of_all_processes(tmp_path, number, co
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process, contextlib.ExitStack() as exits:
-        exits.callback(process.kill)  # a failure must not wait for it
+    with killed_after(process):
         pids = [*wait_for(tmp_path / "2.0").split(), *wait_for(tmp_path / "3.0").split()]
         process.send_signal(number)
         out, _ = process.communicate(timeout=PATIENCE)

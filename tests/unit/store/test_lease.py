@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 from tests.contract.store_suite import KEY, OK, experiment, trial
+from tests.processes import killed_after
 
 from sparktrials.errors import StoreCorrupt, StoreInUse, StoreUnavailable
 from sparktrials.store import SQLiteStore
@@ -43,10 +44,9 @@ def other(store):
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:
+    with killed_after(process):
         assert process.stdout.readline() == "held\n"
         yield process
-        process.kill()
 
 
 def change(store, **columns):

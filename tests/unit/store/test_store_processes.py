@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from tests.contract.store_suite import KEY, OK, RUNNING, experiment, trial
+from tests.processes import killed_after
 
 from sparktrials.store import SQLiteStore
 
@@ -35,11 +36,8 @@ def running(script, *arguments):
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with killed_after(process):
+        yield process
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sparktrials.errors import InvalidArgument, StoreError
 from sparktrials.store.complaints import Fault
 from sparktrials.store.lease import Owner
 from sparktrials.store.patience import Patience
-from sparktrials.store.url import masked, scrubbed
+from sparktrials.store.url import is_secret, masked, scrubbed
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -97,9 +97,9 @@ class Place:
 
 
 def _is_secret(option: str) -> bool:
-    """Whether an option is a password, of a key or a proxy, or may have a token."""
-    name = option.partition("=")[0].lower()
-    return "passw" in name or name == "authmechanismproperties"
+    """Whether an option is a password, or may have a token."""
+    name = option.partition("=")[0]
+    return is_secret(name) or name.lower() == "authmechanismproperties"
 
 
 def parsed(text: str) -> Place:

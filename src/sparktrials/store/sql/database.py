@@ -21,7 +21,7 @@ from sparktrials.store.complaints import Fault
 from sparktrials.store.lease import Owner
 from sparktrials.store.patience import Patience
 from sparktrials.store.sql.faults import fault_of, translated
-from sparktrials.store.url import masked
+from sparktrials.store.url import is_secret, masked
 
 __all__ = ["Database", "parsed"]
 
@@ -174,7 +174,7 @@ class Database:
             host=self._url.host,
             port=self._url.port,
             database=self._url.database,
-            query={k: v for k, v in self._url.query.items() if "passw" not in k.lower()},
+            query={k: v for k, v in self._url.query.items() if not is_secret(k)},
         )
 
     def read(self, work: Callable[[Connection], _T], timeout_s: float | None = None) -> _T:
@@ -226,7 +226,7 @@ class Database:
     @property
     def _secrets(self) -> tuple[str | None, ...]:
         password = self._url.password
-        hidden = [v for k, v in self._url.query.items() if "passw" in k.lower()]
+        hidden = [v for k, v in self._url.query.items() if is_secret(k)]
         return (None if password is None else str(password), *map(str, hidden))
 
     def _connected(self) -> Engine:
