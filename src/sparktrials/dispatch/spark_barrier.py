@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import AccumulatorParam, accumulators
 
-from sparktrials.dispatch.spark_resources import LOOK_AGAIN_S, STARTING_S
+from sparktrials.dispatch.spark_resources import comes_true
 from sparktrials.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -41,15 +40,12 @@ def check_barrier(context: Any, backend: Backend, nodes: int) -> None:  # noqa: 
             "spark.dynamicAllocation.enabled=false"
         )
         raise InvalidArgument(msg)
-    deadline = context.startTime / 1000 + STARTING_S
-    while (slots := backend.slots()) < nodes:
-        if time.time() >= deadline:
-            msg = (
-                f"nodes_per_trial={nodes}: a trial needs {nodes} tasks at once, and the cluster "
-                f"can run {slots}; ask for fewer nodes, or for more executors"
-            )
-            raise InvalidArgument(msg)
-        time.sleep(LOOK_AGAIN_S)
+    if not comes_true(context, lambda: backend.slots() >= nodes):
+        msg = (
+            f"nodes_per_trial={nodes}: a trial needs {nodes} tasks at once, and the cluster can "
+            f"run {backend.slots()}; ask for fewer nodes, or for more executors"
+        )
+        raise InvalidArgument(msg)
 
 
 @dataclass(slots=True, eq=False)

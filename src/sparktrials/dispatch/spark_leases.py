@@ -144,9 +144,9 @@ class Leases:
         self._cancelled += [Cancelled(t.id, t.attempt) for t in self._queue.remove(wanted)]
         hit = []
         for lease in self._leases.values():
-            ids = wanted.intersection(t.id for t in lease.sent)
-            if ids:
-                lease.wanted |= ids
+            theirs = wanted.intersection(t.id for t in lease.sent)
+            if theirs:
+                lease.wanted |= theirs
                 hit.append(lease)
         self._cut(hit)
 

@@ -12,9 +12,8 @@ from sparktrials.errors import InvalidArgument, InvalidArgumentType
 
 __all__ = [
     "DECLINED",
-    "LOOK_AGAIN_S",
-    "STARTING_S",
     "check_fits",
+    "comes_true",
     "grown_slots",
     "is_local",
     "need_profile",
@@ -22,9 +21,9 @@ __all__ = [
 ]
 
 #: Seconds after the start of an application in which executors are still expected to register.
-STARTING_S = 30.0
+_STARTING_S = 30.0
 #: Seconds between two looks at them.
-LOOK_AGAIN_S = 0.25
+_LOOK_AGAIN_S = 0.25
 DECLINED = (
     "resource_profile has no effect on spark.master=%s: there are no executors whose resources "
     "Spark manages"
@@ -117,16 +116,23 @@ def check_fits(context: Any, profile: Any) -> None:  # noqa: ANN401
     conf = context._jsc.sc().conf()  # noqa: SLF001 - there is no public way
     if str(conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true":
         return
-    deadline = context.startTime / 1000 + STARTING_S
-    while not _fits(context, profile):
+    if not comes_true(context, lambda: _fits(context, profile)):
+        msg = (
+            f"no executor of this cluster has what the resource_profile {_shown(profile)} wants "
+            "for a task: ask for less, or for larger executors (spark.executor.cores, "
+            "spark.executor.resource.*)"
+        )
+        raise InvalidArgument(msg)
+
+
+def comes_true(context: Any, condition: Callable[[], bool]) -> bool:  # noqa: ANN401
+    """Whether something holds, at the latest when an application's executors have registered."""
+    deadline = context.startTime / 1000 + _STARTING_S
+    while not condition():
         if time.time() >= deadline:
-            msg = (
-                f"no executor of this cluster has what the resource_profile {_shown(profile)} "
-                "wants for a task: ask for less, or for larger executors (spark.executor.cores, "
-                "spark.executor.resource.*)"
-            )
-            raise InvalidArgument(msg)
-        time.sleep(LOOK_AGAIN_S)
+            return False
+        time.sleep(_LOOK_AGAIN_S)
+    return True
 
 
 def _fits(context: Any, profile: Any) -> bool:  # noqa: ANN401

@@ -16,6 +16,7 @@ from sparktrials.api.arguments import tree_of
 from sparktrials.api.keeping import new_seed
 from sparktrials.api.options import seed_of
 from sparktrials.api.run import fmin
+from sparktrials.api.view import best_of
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.assembly import Recipe, assemble, joined
@@ -29,7 +30,6 @@ from sparktrials.sklearn.tags import PipelineTags
 from sparktrials.sklearn.validation import checked_features, checked_target
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
-from sparktrials.study.trial import TrialState
 
 __all__ = ["HyperoptEstimator"]
 
@@ -342,11 +342,10 @@ class HyperoptEstimator(BestPipeline, PipelineTags, BaseEstimator):  # type: ign
         )
 
     def _take_best(self) -> None:
-        ok = [t for t in self.trials_.history if t.state is TrialState.OK and t.loss is not None]
-        if not ok:
+        best = best_of(self.trials_.history)
+        if best is None:
             self.__dict__.pop("best_pipeline_", None)  # of an earlier fit
             return
-        best = min(ok, key=lambda t: (t.loss, t.id))
         recipe = Recipe.of(self._compiled.build(best.point))
         self.best_loss_ = best.loss
         self.best_params_ = self._compiled.values(best.point)
