@@ -92,7 +92,6 @@ def test_a_hyperopt_that_was_imported_before_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("sklearn", "HyperoptSearchCV"),
         ("main", "hyperopt"),
         ("vectorize", "sparktrials has no hyperopt.vectorize"),
     ],
@@ -160,7 +159,7 @@ def test_usage():
     assert (done.returncode, "no program 'nowhere.py'" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["ipy", "main", "sklearn"])
+@pytest.mark.parametrize("name", ["ipy", "main"])
 def test_an_absent_module_says_why_however_it_is_asked_for(name):
     assert not hasattr(hyperopt, name)
     with pytest.raises(AttributeError, match=f"hyperopt.{name}.* is not part of"):

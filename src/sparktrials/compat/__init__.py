@@ -117,8 +117,8 @@ __all__ = [
 #: The release of Hyperopt whose names these are.
 __version__ = "0.3.0"
 
-#: Modules that say why they are not there when they are imported.
-_ABSENT = ("ipy", "main", "sklearn")
+#: Modules that need more than numpy, and those that say why they are not there.
+_LATE = ("hpsklearn", "sklearn", "ipy", "main")
 
 del _fmin_module  # hyperopt.fmin is the function
 
@@ -129,7 +129,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - pyspark is an extra
 
         return SparkTrials
     msg = f"module {__name__!r} has no attribute {name!r}"
-    if name in _ABSENT:
+    if name in _LATE:
         try:
             return importlib.import_module(f"{__name__}.{name}")
         except ImportError as error:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 from sparktrials.errors import SparkTrialsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
 __all__ = ["AliasError", "install", "is_installed"]
@@ -45,10 +45,34 @@ _MODULES = (
     "tpe",
     "utils",
 )
+#: Those that need more than numpy: they are imported when they are asked for.
+_LATE = ("sklearn",)
+_HPSKLEARN = "hpsklearn"
+#: Its submodules, which are all one here.
+_HPSKLEARN_MODULES = ("components", "estimator")
 
 
 class AliasError(SparkTrialsError, ImportError):
     """``hyperopt`` cannot be made to mean this package, or lacks a module here."""
+
+
+class _SameModule(Loader):
+    """Loads a module of ours under a second name."""
+
+    def __init__(self, name: str) -> None:
+        self.module = importlib.import_module(name)
+        self.spec = self.module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return our module."""
+        if spec.name == _HPSKLEARN:
+            for name in _HPSKLEARN_MODULES:
+                sys.modules[f"{_HPSKLEARN}.{name}"] = self.module
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give our module its own name back; it has been run already."""
+        module.__spec__ = self.spec
 
 
 class _Finder(MetaPathFinder):
@@ -64,6 +88,8 @@ class _Finder(MetaPathFinder):
         if not fullname.startswith(f"{_HYPEROPT}.") or not is_installed():
             return None
         name = _OURS + fullname.removeprefix(_HYPEROPT)
+        if name.removeprefix(f"{_OURS}.") in _LATE:
+            return ModuleSpec(fullname, _SameModule(name))
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -75,25 +101,45 @@ class _Finder(MetaPathFinder):
         raise AliasError(msg, name=fullname)
 
 
+class _SklearnFinder(MetaPathFinder):
+    """Finds Hyperopt-Sklearn here."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Return our module."""
+        if fullname != _HPSKLEARN:
+            return None
+        return ModuleSpec(fullname, _SameModule(f"{_OURS}.{_HPSKLEARN}"))
+
+
 def is_installed() -> bool:
     """Whether ``hyperopt`` means this package in this process."""
     return sys.modules.get(_HYPEROPT) is sys.modules.get(_OURS, _HYPEROPT)
 
 
-def install(*, replace: bool = False) -> None:
+def install(*, replace: bool = False, hpsklearn: bool = False) -> None:
     """Make ``import hyperopt`` and its submodules mean this package, in this process.
+
+    ``import hpsklearn`` does, too, where Hyperopt-Sklearn is not installed.
 
     Parameters
     ----------
     replace
         Whether a real Hyperopt that was imported already is replaced, but where it is named.
+    hpsklearn
+        Whether ``hpsklearn`` means this package also where Hyperopt-Sklearn is installed.
 
     Raises
     ------
     AliasError
-        If a real Hyperopt was imported before, and is not to be replaced.
+        If a real Hyperopt was imported before, and is not to be replaced; or Hyperopt-Sklearn.
     """
     ours = importlib.import_module(_OURS)
+    _offer_hpsklearn(first=hpsklearn)
     if is_installed():
         return
     theirs = [n for n in sys.modules if n == _HYPEROPT or n.startswith(f"{_HYPEROPT}.")]
@@ -113,3 +159,20 @@ def install(*, replace: bool = False) -> None:
     sys.modules[_HYPEROPT] = ours
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+
+
+def _offer_hpsklearn(*, first: bool) -> None:
+    known = [finder for finder in sys.meta_path if isinstance(finder, _SklearnFinder)]
+    if first:
+        imported = sys.modules.get(_HPSKLEARN)
+        if imported not in (None, sys.modules.get(f"{_OURS}.{_HPSKLEARN}")):
+            msg = (
+                "hpsklearn was imported before sparktrials.compat.install(hpsklearn=True): call "
+                "install first, at the top of the program"
+            )
+            raise AliasError(msg)
+        for finder in known:
+            sys.meta_path.remove(finder)
+        sys.meta_path.insert(0, _SklearnFinder())
+    elif not known:
+        sys.meta_path.append(_SklearnFinder())  # asked last: one that is installed is found before

@@ -1,7 +1,7 @@
-"""``hyperopt.sklearn``: not here yet."""
+"""``hyperopt.sklearn``: the search estimator. It needs scikit-learn (the extra ``sklearn``)."""
 
-msg = (
-    "hyperopt.sklearn (HyperoptSearchCV) is not part of this version of sparktrials: call fmin "
-    "with cross_val_score in the objective; docs/compat.md says what comes"
-)
-raise ImportError(msg)
+from __future__ import annotations
+
+from sparktrials.sklearn.search import HyperoptSearchCV
+
+__all__ = ["HyperoptSearchCV"]

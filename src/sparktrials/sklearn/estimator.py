@@ -23,6 +23,7 @@ from sparktrials.sklearn.assembly import Recipe, assemble, joined
 from sparktrials.sklearn.best import BestPipeline
 from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective, fit_pipeline
 from sparktrials.sklearn.failures import nothing_found
+from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.partial_fit import RETRAIN
 from sparktrials.sklearn.spaces import is_classification, space_of
 from sparktrials.sklearn.splitting import Splitting
@@ -34,13 +35,15 @@ from sparktrials.space import compile_space
 __all__ = ["HyperoptEstimator"]
 
 
-class HyperoptEstimator(BestPipeline, PipelineTags, BaseEstimator):  # type: ignore[misc]
+class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):  # type: ignore[misc]
     """Searches for a pipeline, and is the best one that it found.
 
     Parameters
     ----------
     preprocessing
-        A node that becomes a transformer, a list of them or None; None: `any_preprocessing`.
+        A node that becomes a transformer, a list of them or None. None: what fits the data, which
+        is a ``ColumnTransformer`` for frames with more than numbers, else `any_preprocessing`,
+        `any_sparse_preprocessing` or `any_text_preprocessing`; missing numbers are filled in.
     ex_preprocs
         A list, or a node that becomes one: for each exogenous data set a list of transformers.
     classifier, regressor
@@ -269,8 +272,6 @@ class HyperoptEstimator(BestPipeline, PipelineTags, BaseEstimator):  # type: ign
         if groups is not None and kfolds_group is not None:
             msg = "groups and kfolds_group are two names of one argument: give one"
             raise InvalidArgument(msg)
-        tree = space_of(self)
-        compiled = compile_space(tree_of(tree))
         judgement = Judgement.checked(
             loss_fn=self.loss_fn, continuous=self.continuous_loss_fn, scoring=self.scoring
         )
@@ -280,6 +281,8 @@ class HyperoptEstimator(BestPipeline, PipelineTags, BaseEstimator):  # type: ign
             raise InvalidArgument(msg)
         X = checked_features(self, X, reset=True)
         y = checked_target(self, X, y, classification=classification)
+        tree = space_of(self, None if EX_list else X)
+        compiled = compile_space(tree_of(tree))
         if classification:
             self.classes_ = np.unique(y)
         if not (warm_start and hasattr(self, "trials_")):
@@ -352,6 +355,17 @@ class HyperoptEstimator(BestPipeline, PipelineTags, BaseEstimator):  # type: ign
         self.best_pipeline_ = assemble(recipe, self._widths, seed=self._seed, n_jobs=self.n_jobs)
         self._best_rounds = best.result.get("iterations")
         self._is_fitted = False
+
+    def _entries(self) -> list[Entry]:
+        def entry(trial: Trial) -> Entry:
+            recipe = Recipe.of(self._compiled.build(trial.point))
+            steps = [type(step).__name__ for step in recipe.preprocessing]
+            return Entry(trial, type(recipe.learner).__name__, steps)
+
+        return [entry(trial) for trial in ended(self.trials_.history)]
+
+    def _best_as_text(self) -> str:
+        return repr(self.best_pipeline_)
 
     def _refit(self, data: Data) -> None:
         rounds = self._best_rounds

@@ -113,7 +113,14 @@ class FoldsObjective:
             for train, test in shared.splits
         ]
         loss = -float(np.mean([_score_of(fold["test_scores"], self.metric) for fold in folds]))
-        return {"status": STATUS_OK, "loss": loss, "folds": folds}
+        fit_s, score_s = (float(sum(f[k] for f in folds)) for k in ("fit_time", "score_time"))
+        return {
+            "status": STATUS_OK,
+            "loss": loss,
+            "folds": folds,
+            "fit_s": fit_s,
+            "score_s": score_s,
+        }
 
 
 def _plain(fold: Mapping[str, Any]) -> dict[str, Any]:

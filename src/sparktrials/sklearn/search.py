@@ -24,9 +24,9 @@ from sparktrials.api.trials import Trials
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials
+from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
-from sparktrials.study.trial import TrialState
 
 __all__ = ["HyperoptSearchCV", "SparkTrialsSearchCV"]
 
@@ -37,7 +37,7 @@ def _without(search: Any, name: str) -> dict[str, Any]:  # noqa: ANN401 - a clas
     return {key: value for key, value in constraints.items() if key != name}
 
 
-class SparkTrialsSearchCV(BaseSearchCV):  # type: ignore[misc]
+class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
     """Searches an estimator's parameters by cross-validation, and is the best one that it found.
 
     Parameters
@@ -188,13 +188,9 @@ class SparkTrialsSearchCV(BaseSearchCV):  # type: ignore[misc]
             show_progressbar=bool(self.verbose),
             return_argmin=False,
         )
-        ended = [
-            t
-            for t in sorted(self.trials_.history, key=lambda t: t.id)
-            if t.state.terminal and t.state is not TrialState.CANCELLED
-        ]
+        finished = ended(self.trials_.history)
         rows = rows_of_trials(
-            ended,
+            finished,
             [len(test) for _, test in splits],
             names=names,
             by_function=callable(self.scoring),
@@ -206,7 +202,7 @@ class SparkTrialsSearchCV(BaseSearchCV):  # type: ignore[misc]
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(rows[0]["test_scores"])
             refit_metric = self.refit
-        candidates = [space.build(trial.point) for trial in ended]
+        candidates = [space.build(trial.point) for trial in finished]
         results = self._format_results(candidates, len(splits), rows)
         self.scorer_ = scorers if several is None else several
         self._take_best(results, refit_metric)
@@ -235,6 +231,15 @@ class SparkTrialsSearchCV(BaseSearchCV):  # type: ignore[misc]
             )
             raise InvalidArgument(msg)
         return trials_for(Trials(n_jobs=self.n_jobs), self.trial_timeout)
+
+    def _entries(self) -> list[Entry]:
+        learner = type(self.estimator).__name__
+        if hasattr(self.estimator, "steps"):
+            learner = type(self.estimator.steps[-1][1]).__name__
+        return [Entry(trial, learner) for trial in ended(self.trials_.history)]
+
+    def _best_as_text(self) -> str:
+        return repr(getattr(self, "best_params_", None))
 
     def _take_best(self, results: Mapping[str, Any], refit_metric: Any) -> None:  # noqa: ANN401
         if not self.refit and self.multimetric_:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.menus import any_classifier, any_preprocessing
+from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, kinds_of
+from sparktrials.sklearn.menus import (
+    any_classifier,
+    any_preprocessing,
+    any_sparse_classifier,
+    any_sparse_preprocessing,
+    any_text_preprocessing,
+)
+from sparktrials.sklearn.validation import has_missing, is_frame, is_text
 from sparktrials.space.nodes import Call, Constant, MappingNode, Node, Switch, as_node, children
 
 __all__ = ["all_learners_have", "is_classification", "space_of"]
@@ -13,8 +21,8 @@ __all__ = ["all_learners_have", "is_classification", "space_of"]
 _PARTS = ("classifier", "regressor", "preprocessing", "ex_preprocs")
 
 
-def space_of(estimator: Any) -> Any:  # noqa: ANN401 - a HyperoptEstimator; a tree
-    """Return the space.
+def space_of(estimator: Any, X: Any = None) -> Any:  # noqa: ANN401 - a HyperoptEstimator; a tree
+    """Return the space; what is not given is by default what fits the features, where they are.
 
     Raises
     ------
@@ -35,16 +43,31 @@ def space_of(estimator: Any) -> Any:  # noqa: ANN401 - a HyperoptEstimator; a tr
         raise InvalidArgument(msg)
     classifier = estimator.classifier
     if classifier is None and estimator.regressor is None:
-        classifier = any_classifier("classifier")
+        sparse = is_text(X) or hasattr(X, "toarray")
+        classifier = (any_sparse_classifier if sparse else any_classifier)("classifier")
     preprocessing = estimator.preprocessing
     if preprocessing is None:
-        preprocessing = any_preprocessing("preprocessing")
+        preprocessing = _preprocessing_of("preprocessing", X)
     return {
         "classifier": classifier,
         "regressor": estimator.regressor,
         "preprocessing": preprocessing,
         "ex_preprocs": estimator.ex_preprocs or (),
     }
+
+
+def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or None
+    if X is None:
+        return any_preprocessing(name)
+    if is_text(X):
+        return any_text_preprocessing(name)
+    if hasattr(X, "toarray"):
+        return any_sparse_preprocessing(name)
+    if is_frame(X) and set(kinds_of(X).values()) != {"number"}:
+        return columns_preprocessing(name, X)
+    if has_missing(X):
+        return filled_preprocessing(name, any_preprocessing(name))
+    return any_preprocessing(name)
 
 
 def is_classification(estimator: Any) -> bool:  # noqa: ANN401 - a HyperoptEstimator

@@ -14,7 +14,7 @@ from sklearn.utils.validation import assert_all_finite, check_consistent_length,
 
 from sparktrials.sklearn.component import SKLEARN
 
-__all__ = ["checked_features", "checked_target", "is_frame", "is_text"]
+__all__ = ["checked_features", "checked_target", "has_missing", "is_frame", "is_text"]
 
 
 def is_frame(X: Any) -> bool:  # noqa: ANN401 - any data
@@ -28,6 +28,12 @@ def is_text(X: Any) -> bool:  # noqa: ANN401 - any data
         return False
     first = X.iloc[0] if hasattr(X, "iloc") else X[0]
     return isinstance(first, (str, bytes))
+
+
+def has_missing(X: Any) -> bool:  # noqa: ANN401 - an array or a frame of numbers
+    """Whether numbers are missing."""
+    values = check_array(X, dtype="numeric", **_not_finite())
+    return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
 def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: ANN401 - scikit-learn's

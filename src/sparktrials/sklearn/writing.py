@@ -6,6 +6,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Mapping
+from operator import attrgetter, methodcaller
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,9 @@ def _made(thing: Any, imports: set[tuple[str, str]]) -> str:  # noqa: ANN401
         text = f'float("{thing}")'
     elif thing is None or isinstance(thing, (bool, int, float, str, bytes, slice)):
         text = repr(thing)
+    elif isinstance(thing, (attrgetter, methodcaller)):
+        imports.add(("operator", type(thing).__name__))
+        text = repr(thing).removeprefix("operator.")
     elif hasattr(thing, "get_params"):
         given = [f"{key}={_made(value, imports)}" for key, value in _changed(thing).items()]
         text = f"{_named(type(thing), imports)}({', '.join(given)})"

@@ -1,0 +1,224 @@
+"""The default preprocessing of tables: each kind of column in a way of its own.
+
+What is made is scikit-learn's alone, with functions of the standard library between its classes, so
+that the best pipeline needs no more where it is unpickled.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from operator import attrgetter, methodcaller
+from typing import Any, Literal
+
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
+
+from sparktrials import hp, scope
+from sparktrials.errors import InvalidArgument
+from sparktrials.space.nodes import Constant, Node
+
+__all__ = ["columns_preprocessing", "filled_preprocessing", "kinds_of"]
+
+Kind = Literal["number", "category", "words", "date", "text"]
+
+#: A column of strings is text if its cells have this many words on average, and are rarely alike.
+_WORDS_OF_TEXT = 3.0
+_DISTINCT_OF_TEXT = 0.5
+#: Cells that are looked at to tell the kind of a column.
+_LOOKED_AT = 1_000
+#: What is said of a date: parts of pandas' ``dt``.
+_PARTS_OF_DATES = ("year", "month", "dayofyear", "dayofweek", "hour")
+#: Of a number's distribution.
+_QUANTILES = 200
+#: What stands for a missing word.
+_MISSING = "missing"
+
+
+def kinds_of(X: Any) -> dict[Any, Kind]:  # noqa: ANN401 - a frame
+    """Return the kind of each column of a frame.
+
+    Raises
+    ------
+    InvalidArgument
+        If a column holds what no model can take.
+    """
+    return {name: _kind_of(X[name], name) for name in X.columns}
+
+
+def _kind_of(column: Any, name: object) -> Kind:  # noqa: ANN401 - a series
+    dtype = column.dtype
+    by_dtype = _kind_of_dtype(dtype)
+    if by_dtype is not None:
+        return by_dtype
+    if str(dtype) == "category":  # of pandas; its cells may all be missing
+        of_strings = all(isinstance(c, str) for c in dtype.categories)
+        return "words" if of_strings else "category"
+    cells = [c for c in column[:_LOOKED_AT].to_list() if _is_there(c)]
+    return _kind_of_cells(cells, name, dtype)
+
+
+def _kind_of_dtype(dtype: Any) -> Kind | None:  # noqa: ANN401 - of numpy, pandas or polars
+    if hasattr(dtype, "is_numeric"):  # polars
+        if dtype.is_numeric():
+            return "number"
+        return "date" if str(dtype).startswith("Date") else None
+    # numpy's letters, which pandas' own dtypes have, too
+    letters: dict[str, Kind] = {"i": "number", "u": "number", "f": "number", "b": "category"}
+    return (letters | {"M": "date"}).get(dtype.kind)
+
+
+def _is_there(cell: object) -> bool:
+    return cell is not None and type(cell).__name__ not in {"NAType", "NaTType"} and cell == cell  # noqa: PLR0124 - NaN
+
+
+def _kind_of_cells(cells: Sequence[object], name: object, dtype: object) -> Kind:
+    if all(isinstance(c, bool) for c in cells):
+        return "category"
+    if all(isinstance(c, numbers.Real) for c in cells):
+        return "number"
+    if all(isinstance(c, str) for c in cells):
+        words = sum(len(str(c).split()) for c in cells) / len(cells)
+        distinct = len(set(cells)) / len(cells)
+        return "text" if words >= _WORDS_OF_TEXT and distinct >= _DISTINCT_OF_TEXT else "words"
+    kinds = sorted({type(c).__name__ for c in cells})
+    msg = (
+        f"column {name!r} ({dtype}) has cells of type {', '.join(kinds)}: make them numbers, "
+        "strings, booleans or dates, leave the column out, or give a preprocessing of your own"
+    )
+    raise InvalidArgument(msg)
+
+
+def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
+    """Return a node that makes a list of one ``ColumnTransformer`` for a frame's columns.
+
+    Parameters
+    ----------
+    name
+        Begins the labels of its parameters.
+    X
+        The frame: kinds of columns are told by it.
+
+    Raises
+    ------
+    InvalidArgument
+        If a column holds what no model can take, or there is none.
+    """
+    kinds = kinds_of(X)
+    polars = not hasattr(X, "iloc")
+    parts: list[tuple[str, Any, object]] = []
+    numeric = [c for c, kind in kinds.items() if kind == "number"]
+    if numeric:
+        parts.append(("numbers", _numbers(f"{name}.numbers", len(X)), Constant(numeric)))
+    for kind in ("category", "words"):
+        chosen = [c for c, k in kinds.items() if k == kind]
+        if chosen:
+            filled = kind == "words" and not polars  # pandas has NA among its strings
+            parts.append((kind, _categories(f"{name}.{kind}", filled=filled), Constant(chosen)))
+    for column in (c for c, kind in kinds.items() if kind == "date"):
+        parts.extend((f"{column}_{p}", _date(p, polars=polars), column) for p in _PARTS_OF_DATES)
+    for i, column in enumerate(c for c, kind in kinds.items() if kind == "text"):
+        parts.append((f"{column}_text", _text(f"{name}.text.{i}", polars=polars), column))
+    if not parts:
+        msg = "X has no columns"
+        raise InvalidArgument(msg)
+    return scope.call(_listed, scope.call(ColumnTransformer, parts, sparse_threshold=0.0))
+
+
+def _listed(step: Any) -> list[Any]:  # noqa: ANN401 - an estimator
+    return [step]
+
+
+def _imputer(label: str) -> Node:
+    strategy = hp.choice(f"{label}.strategy", ["median", "mean", "most_frequent"])
+    indicator = hp.choice(f"{label}.add_indicator", [False, True])
+    return scope.call(SimpleImputer, strategy=strategy, add_indicator=indicator)
+
+
+def _numbers(label: str, n_samples: int) -> Node:
+    scaler = hp.choice(
+        f"{label}.scaler",
+        [
+            scope.call(StandardScaler),
+            scope.call(MinMaxScaler),
+            scope.call(
+                QuantileTransformer,
+                n_quantiles=max(1, min(_QUANTILES, n_samples // 3)),  # parts to fit by are smaller
+                output_distribution=hp.choice(f"{label}.distribution", ["normal", "uniform"]),
+            ),
+            "passthrough",
+        ],
+    )
+    return scope.call(make_pipeline, _imputer(f"{label}.imputer"), scaler)
+
+
+def _categories(label: str, *, filled: bool) -> Node:
+    encoder = hp.choice(
+        f"{label}.encoder",
+        [
+            scope.call(
+                OneHotEncoder,
+                handle_unknown="infrequent_if_exist",
+                max_categories=hp.choice(f"{label}.max_categories", [10, 30, 100]),
+                sparse_output=False,
+            ),
+            scope.call(
+                OrdinalEncoder,
+                handle_unknown="use_encoded_value",
+                unknown_value=-1,
+                encoded_missing_value=-2,
+            ),
+            scope.call(TargetEncoder),
+        ],
+    )
+    if not filled:
+        return scope.call(make_pipeline, encoder)
+    return scope.call(
+        make_pipeline,
+        FunctionTransformer(methodcaller("astype", "object")),
+        FunctionTransformer(methodcaller("fillna", _MISSING)),
+        encoder,
+    )
+
+
+def _date(part: str, *, polars: bool) -> Any:  # noqa: ANN401 - a pipeline
+    return make_pipeline(
+        *([FunctionTransformer(methodcaller("to_pandas"))] if polars else []),
+        FunctionTransformer(attrgetter(f"dt.{part}")),
+        FunctionTransformer(methodcaller("to_frame")),
+        SimpleImputer(strategy="median"),
+    )
+
+
+def _text(label: str, *, polars: bool) -> Node:
+    fill = methodcaller("fill_null", "") if polars else methodcaller("fillna", "")
+    return scope.call(
+        make_pipeline,
+        FunctionTransformer(fill),
+        scope.call(
+            TfidfVectorizer,
+            max_features=scope.int(hp.qloguniform(f"{label}.max_features", 4, 7, 1)),
+            ngram_range=hp.choice(f"{label}.ngram_range", [(1, 1), (1, 2)]),
+            sublinear_tf=hp.choice(f"{label}.sublinear_tf", [False, True]),
+        ),
+    )
+
+
+def filled_preprocessing(name: str, other: Node) -> Node:
+    """Return a node for numbers of which some are missing: they are filled in, then as `other`."""
+    return scope.call(_after, _imputer(f"{name}.imputer"), other)
+
+
+def _after(first: Any, steps: Sequence[Any]) -> list[Any]:  # noqa: ANN401 - an estimator
+    return [first, *steps]

@@ -1,0 +1,119 @@
+"""The default space is one for the data: frames with columns of all kinds, gaps, text, sparse."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+
+from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn import HyperoptEstimator, decision_tree_classifier, ridge
+from sparktrials.sklearn.columns import kinds_of
+
+WORDS = ["the ship went down", "all were saved in time", "a boat came near", "no one knew why"]
+
+
+def passengers(n=80):
+    """Return a table as people have it."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "age": np.where(rng.random(n) < 0.2, np.nan, rng.normal(40, 10, n)),
+            "cabins": pd.array(rng.integers(1, 5, n), dtype="Int64"),
+            "port": pd.Categorical(rng.choice(["S", "C", "Q"], n)),
+            "title": pd.array(rng.choice(["Mr", "Mrs", "Dr"], n), dtype="string"),
+            "deck": rng.choice(["A", "B", None], n),
+            "alone": rng.random(n) < 0.5,
+            "sailed": pd.Timestamp("1912-04-10")
+            + pd.to_timedelta(rng.integers(0, 400, n), unit="D"),
+            "remark": [f"{rng.choice(WORDS)} {i}" for i in range(n)],
+        }
+    )
+    frame.loc[3, ["port", "title", "sailed", "remark"]] = None
+    frame.loc[4, "cabins"] = pd.NA
+    return frame, np.where((frame.age.fillna(40) > 40) | frame.alone, "yes", "no")
+
+
+def search(**given):
+    given.setdefault("classifier", decision_tree_classifier("m", max_depth=3))
+    return HyperoptEstimator(max_evals=6, seed=0, **given)
+
+
+def test_kinds():
+    frame, _ = passengers()
+    kinds = list(kinds_of(frame).values())
+    wanted = ["number", "number", "words", "words", "words", "category", "date", "text"]
+    assert kinds == wanted
+    more = pd.DataFrame(
+        {"o": [None, 2, 3.5], "c": pd.Categorical([1, 2, 1]), "b": [True, None, False]}
+    )
+    assert list(kinds_of(more).values()) == ["number", "category", "category"]
+
+
+def test_a_frame_with_columns_of_all_kinds(tmp_path):
+    X, y = passengers()
+    found = search().fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 6, [t.failure for t in found.trials.history]
+    assert isinstance(found.best_pipeline_[0], ColumnTransformer)
+    assert found.score(X, y) > 0.8
+    # What was not seen in fitting.
+    new = X.iloc[:4].copy()
+    new.loc[0, ["title", "deck"]] = ["Capt", "Z"]
+    new.loc[1, ["age", "sailed", "remark"]] = None
+    assert len(found.predict(new)) == 4
+    made: dict = {}
+    exec(found.to_code(), made)
+    assert (made["pipeline"].fit(X, y).predict(X) == found.predict(X)).all()
+    (tmp_path / "best.pkl").write_bytes(pickle.dumps(found.best_pipeline_))
+    (tmp_path / "X.pkl").write_bytes(pickle.dumps(X))
+    code = (
+        "import pickle, sys\n"
+        "best, X = (pickle.load(open(f, 'rb')) for f in ('best.pkl', 'X.pkl'))\n"
+        "print(len(best.predict(X)), 'sparktrials' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == ["80", "False"]
+
+
+@pytest.mark.newest
+def test_numbers_with_gaps():
+    X, _ = passengers()
+    y = X.age.fillna(0.0)
+    for data in (X[["age", "cabins"]], X[["age"]].to_numpy()):
+        found = search(classifier=None, regressor=ridge("m")).fit(data, y)
+        assert isinstance(found.best_pipeline_[0], SimpleImputer)
+        assert set(found.trials.statuses()) <= {"ok", "fail"}
+        assert found.predict(data).shape == y.shape
+
+
+@pytest.mark.newest
+def test_sparse_data():
+    rng = np.random.default_rng(0)
+    X = csr_matrix((rng.random((60, 30)) < 0.2).astype(float))
+    y = (X[:, 0].toarray().ravel() > 0).astype(int)
+    found = search(classifier=None).fit(X, y, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 6, [t.failure for t in found.trials.history]
+
+
+@pytest.mark.newest
+def test_texts():
+    texts = WORDS * 10
+    found = search(classifier=None).fit(texts, [1, 0, 1, 0] * 10)
+    assert found.score(texts, [1, 0, 1, 0] * 10) > 0.9
+
+
+@pytest.mark.newest
+def test_what_no_model_takes():
+    X = pd.DataFrame({"a": [1.0, 2.0], "b": [[1], {}]})
+    with pytest.raises(
+        InvalidArgument, match=r"column 'b' \(object\) has cells of type dict, list"
+    ):
+        search().fit(X, [0, 1])
