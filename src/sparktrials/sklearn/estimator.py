@@ -365,7 +365,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         return [entry(trial) for trial in ended(self.trials_.history)]
 
     def _best_as_text(self) -> str:
-        return repr(self.best_pipeline_)
+        return str(self.best_pipeline_.__repr__(N_CHAR_MAX=10_000))  # not cut short
 
     def _refit(self, data: Data) -> None:
         rounds = self._best_rounds

@@ -6,6 +6,7 @@ the one place that calls them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,12 @@ from sklearn.model_selection._validation import (
 
 from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.study.trial import Failure, Trial
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.broadcasting import Broadcast
-    from sparktrials.study.trial import Trial
 
-__all__ = ["CrossValidation", "FoldsObjective", "rows_of_trials"]
+__all__ = ["CrossValidation", "FoldsObjective", "rows_of_trials", "with_cause"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,3 +231,22 @@ def _check_same(
             "exp_key"
         )
         raise InvalidArgument(msg)
+
+
+def with_cause(trial: Trial) -> Trial:
+    """Return a trial that failed for a fit's reasons with these, not with its loss being NaN."""
+    if trial.failure is None:
+        return trial
+    errors = (fold["fit_error"] for fold in trial.result.get("folds", ()))
+    text = next((error for error in errors if error), None)
+    if text is None:
+        return trial
+    lines = text.rstrip().splitlines()
+    # The exception is what follows the frames: the first line after the last of them at the margin.
+    last = max((i for i, line in enumerate(lines) if line.startswith('  File "')), default=-1)
+    start = next(i for i, line in enumerate(lines) if i > last and not line.startswith("  "))
+    name, _, message = "\n".join(lines[start:]).partition(": ")
+    failure = Failure(
+        kind=trial.failure.kind, type=name.rpartition(".")[2], message=message, traceback=text
+    )
+    return dataclasses.replace(trial, failure=failure)

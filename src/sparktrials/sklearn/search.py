@@ -23,7 +23,7 @@ from sparktrials.api.run import fmin
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials
+from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials, with_cause
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
@@ -236,7 +236,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         learner = type(self.estimator).__name__
         if hasattr(self.estimator, "steps"):
             learner = type(self.estimator.steps[-1][1]).__name__
-        return [Entry(trial, learner) for trial in ended(self.trials_.history)]
+        return [Entry(with_cause(trial), learner) for trial in ended(self.trials_.history)]
 
     def _best_as_text(self) -> str:
         return repr(getattr(self, "best_params_", None))

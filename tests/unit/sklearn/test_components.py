@@ -262,3 +262,13 @@ def test_algorithms_take_them():
         verbose=False,
     )
     assert "s.C" in point
+
+
+@pytest.mark.newest
+def test_the_page_has_the_tables():
+    from tests.unit.sklearn import list_components
+
+    page = list_components.PAGE.read_text()
+    if list_components.HEAD not in page:
+        pytest.skip("docs/sklearn-components.md is of another version of scikit-learn")
+    assert [c.name for c in COMPONENTS if list_components.row(c) not in page] == []

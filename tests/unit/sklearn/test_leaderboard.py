@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import SGDClassifier
 from sklearn.svm import SVC
 
 from sparktrials import hp
 from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, gaussian_nb
 
-pytestmark = pytest.mark.newest
+pytestmark = [
+    pytest.mark.newest,
+    pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +53,13 @@ def test_of_an_estimators_parameters(iris):
     assert board.trial[0] == search.best_index_
     assert (board.fit_s > 0).all()
     assert str(search.best_params_) in search.report()
+
+
+def test_causes_are_those_of_the_fits(iris):
+    space = {"C": hp.choice("C", [1.0, -1.0])}
+    search = SparkTrialsSearchCV(SVC(), space, 6, cv=2, random_state=0)
+    with pytest.warns(FitFailedWarning):
+        search.fit(*iris)
+    failed = search.leaderboard().query("state == 'failed'")
+    assert failed.failure.str.startswith("InvalidParameterError: The 'C' parameter of SVC").all()
+    assert f"* {len(failed)} x InvalidParameterError: The 'C' parameter of SVC" in search.report()
