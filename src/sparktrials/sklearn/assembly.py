@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from sparktrials.errors import InvalidArgument
@@ -37,6 +38,16 @@ class Recipe:
     classification: bool
     preprocessing: tuple[Any, ...]
     ex_preprocs: tuple[tuple[Any, ...], ...]
+
+    @property
+    def learner_name(self) -> str:
+        """The class of the learner."""
+        return type(self.learner).__name__
+
+    @property
+    def preprocessing_names(self) -> list[str]:
+        """The classes in front of it."""
+        return [type(step).__name__ for step in self.preprocessing]
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> Recipe:
@@ -72,7 +83,14 @@ def _steps(described: Any) -> tuple[Any, ...]:  # noqa: ANN401 - an estimator, s
     return (described,)
 
 
-def assemble(recipe: Recipe, widths: Sequence[int], *, seed: int, n_jobs: int) -> Pipeline:
+def assemble(
+    recipe: Recipe,
+    widths: Sequence[int],
+    *,
+    seed: int,
+    n_jobs: int,
+    classes: Any = None,  # noqa: ANN401 - an array
+) -> Pipeline:
     """Return the pipeline, not fitted.
 
     Parameters
@@ -86,15 +104,33 @@ def assemble(recipe: Recipe, widths: Sequence[int], *, seed: int, n_jobs: int) -
         What estimators draw by that were given no ``random_state``.
     n_jobs
         How many threads the learner may use.
+    classes
+        The labels, of a classification.
     """
     if len(widths) > 1:
         steps = [_side_by_side(recipe, widths)]
     else:
         steps = [clone(step, safe=False) for step in recipe.preprocessing]
-    pipeline = make_pipeline(*steps, clone(recipe.learner, safe=False))
+    learner = clone(recipe.learner, safe=False)
+    _threaded(learner, n_jobs)
+    if recipe.classification:
+        learner = _labelled(learner, classes)
+    pipeline = make_pipeline(*steps, learner)
     _seeded(pipeline, seed)
-    _threaded(pipeline[-1], n_jobs)
     return pipeline
+
+
+def _labelled(learner: Any, classes: Any) -> Any:  # noqa: ANN401 - an estimator, an array
+    """Return a classifier that takes labels of all kinds.
+
+    XGBoost's takes 0, 1, ... alone. A vote of one classifier numbers the labels, and gives them
+    back: of scikit-learn's classes none else does that for a classifier, and one of this package's
+    could not be unpickled without it.
+    """
+    numbers_alone = type(learner).__module__.partition(".")[0] == "xgboost"
+    if not numbers_alone or classes is None or np.array_equal(classes, np.arange(len(classes))):
+        return learner
+    return VotingClassifier([("model", learner)], voting="soft")
 
 
 def _side_by_side(recipe: Recipe, widths: Sequence[int]) -> ColumnTransformer:
@@ -132,8 +168,9 @@ def _threaded(learner: Any, n_jobs: int) -> None:  # noqa: ANN401 - an estimator
         return
     parameters = learner.get_params(deep=False) if hasattr(learner, "get_params") else {}
     deprecated = SKLEARN >= (1, 8) and type(learner).__name__ == "LogisticRegression"
-    if "n_jobs" in parameters and not deprecated:
-        learner.set_params(n_jobs=n_jobs)
+    for name in ("n_jobs", "thread_count"):  # the latter is CatBoost's
+        if name in parameters and not deprecated:
+            learner.set_params(**{name: n_jobs})
 
 
 def joined(X: Any, exogenous: Sequence[Any]) -> tuple[Any, tuple[int, ...]]:  # noqa: ANN401

@@ -85,7 +85,10 @@ class BestPipeline:
         fit_preproc
             Whether its preprocessing is fitted anew, to these features.
         """
-        return self._called("predict", X, EX_list, fit_preproc=fit_preproc)
+        predicted = self._called("predict", X, EX_list, fit_preproc=fit_preproc)
+        if predicted.ndim == 2 and predicted.shape[1] == 1:  # noqa: PLR2004 - CatBoost makes columns
+            return predicted.ravel()
+        return predicted
 
     @available_if(_best_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401

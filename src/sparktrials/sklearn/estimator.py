@@ -352,15 +352,20 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         recipe = Recipe.of(self._compiled.build(best.point))
         self.best_loss_ = best.loss
         self.best_params_ = self._compiled.values(best.point)
-        self.best_pipeline_ = assemble(recipe, self._widths, seed=self._seed, n_jobs=self.n_jobs)
+        self.best_pipeline_ = assemble(
+            recipe,
+            self._widths,
+            seed=self._seed,
+            n_jobs=self.n_jobs,
+            classes=getattr(self, "classes_", None),
+        )
         self._best_rounds = best.result.get("iterations")
         self._is_fitted = False
 
     def _entries(self) -> list[Entry]:
         def entry(trial: Trial) -> Entry:
             recipe = Recipe.of(self._compiled.build(trial.point))
-            steps = [type(step).__name__ for step in recipe.preprocessing]
-            return Entry(trial, type(recipe.learner).__name__, steps)
+            return Entry(trial, recipe.learner_name, recipe.preprocessing_names)
 
         return [entry(trial) for trial in ended(self.trials_.history)]
 

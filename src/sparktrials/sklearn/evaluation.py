@@ -114,11 +114,13 @@ class PipelineObjective:
         """Return loss and details of what a point of the space describes."""
         data = self.data.value
         recipe = Recipe.of(described)
-        pipeline = assemble(recipe, data.widths, seed=self.seed, n_jobs=self.n_jobs)
+        pipeline = assemble(
+            recipe, data.widths, seed=self.seed, n_jobs=self.n_jobs, classes=data.classes
+        )
         result: dict[str, Any] = {
             "status": STATUS_OK,
-            "learner": type(recipe.learner).__name__,
-            "preprocessing": [type(step).__name__ for step in recipe.preprocessing],
+            "learner": recipe.learner_name,
+            "preprocessing": recipe.preprocessing_names,
         }
         with _counted_warnings() as counted:
             result |= self._judged(pipeline, data, classification=recipe.classification)

@@ -15,8 +15,9 @@ from sklearn.linear_model import Ridge, SGDClassifier
 from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 
-from sparktrials import Trials, hp
+from sparktrials import Trials, hp, scope
 from sparktrials.errors import InvalidArgument, NoPipelineFound
 from sparktrials.sklearn import (
     HyperoptEstimator,
@@ -267,3 +268,43 @@ def test_names_of_columns(iris):
     assert found.feature_names_in_.tolist() == list("abcd")
     with pytest.raises(ValueError, match="feature names"):
         found.predict(X.rename(columns={"a": "z"}))
+
+
+DEPTH = hp.uniformint("depth", 3, 5)
+
+
+class Numbers(DecisionTreeClassifier):
+    """Is as XGBoost's is: it takes labels 0, 1, ... alone."""
+
+    def fit(self, X, y, sample_weight=None):
+        if not np.array_equal(np.unique(y), np.arange(len(np.unique(y)))):
+            raise ValueError("Invalid classes inferred from unique values of `y`")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.newest
+def test_labels_of_all_kinds(iris, monkeypatch):
+    X, y = iris
+    monkeypatch.setattr(Numbers, "__module__", "xgboost.sklearn")
+    names = np.array(["a", "b", "c"])[y]
+    found = search(
+        classifier=scope.call(Numbers, max_depth=DEPTH), preprocessing=[], max_evals=1
+    ).fit(X, names)
+    assert found.score(X, names) > 0.9
+    assert found.predict_proba(X).shape == (150, 3)
+    found.fit(X, y)
+    assert isinstance(found.best_pipeline_[-1], Numbers)
+
+
+@pytest.mark.newest
+def test_a_column_of_predictions_is_flattened(iris):
+    X, y = iris
+
+    class Column(DecisionTreeClassifier):
+        def predict(self, X):
+            return super().predict(X).reshape(-1, 1)
+
+    found = search(
+        classifier=scope.call(Column, max_depth=DEPTH), preprocessing=[], max_evals=1
+    ).fit(X, y)
+    assert found.predict(X).shape == y.shape
