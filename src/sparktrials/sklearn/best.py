@@ -117,7 +117,8 @@ class BestPipeline:
         if self.scoring is not None and not fit_preproc:
             judgement = Judgement.checked(loss_fn=None, continuous=False, scoring=self.scoring)
             if judgement.scorer is not None:
-                return float(judgement.scorer(self.best_pipeline_, self._ready(X, EX_list), y))
+                X = self._ready(X, EX_list)
+                return judgement.score(self.best_pipeline_, X, y, sample_weight)
         predicted = self.predict(X, EX_list, fit_preproc=fit_preproc)
         metric = accuracy_score if is_classification(self) else r2_score
         return float(metric(y, predicted, sample_weight=sample_weight))

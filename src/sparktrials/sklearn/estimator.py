@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight
 
 from sparktrials.api.arguments import tree_of
 from sparktrials.api.keeping import new_seed
@@ -199,7 +198,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         random_state
             Of shuffling; without, `seed`.
         sample_weight
-            The weight of each sample, for fitting and for the loss. Models that take none fail.
+            The weight of each sample, for fitting, for the loss without `loss_fn`, and for scorers
+            that take weights. Models that take none fail.
 
         Returns
         -------
@@ -304,8 +304,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         )
         exogenous = _of_as_many(EX_list or (), y)
         beside, widths = joined(X, exogenous)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, beside)
+        sample_weight = judgement.weights(sample_weight, beside)
         self._data = Data(
             X=beside,
             y=y,
@@ -363,11 +362,11 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         self._is_fitted = False
 
     def _entries(self) -> list[Entry]:
-        def entry(trial: Trial) -> Entry:
-            recipe = Recipe.of(self._compiled.build(trial.point))
-            return Entry(trial, recipe.learner_name, recipe.preprocessing_names)
-
-        return [entry(trial) for trial in ended(self.trials_.history)]
+        tried = [
+            (trial, Recipe.of(self._compiled.build(trial.point)))
+            for trial in ended(self.trials_.history)
+        ]
+        return [Entry(t, recipe.learner_name, recipe.preprocessing_names) for t, recipe in tried]
 
     def _best_as_text(self) -> str:
         return str(self.best_pipeline_.__repr__(N_CHAR_MAX=10_000))  # not cut short

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, get_scorer, r2_score
 from sklearn.utils import _safe_indexing as rows_of
+from sklearn.utils.validation import _check_sample_weight
 
 from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
@@ -99,6 +101,43 @@ class Judgement:
             raise InvalidArgumentType(msg)
         return cls(loss_fn=loss_fn, continuous=continuous, scorer=scorer)
 
+    def weights(self, given: Any, X: Any) -> Any:  # noqa: ANN401 - arrays
+        """Return the weights of samples as an array, None if there are none.
+
+        Raises
+        ------
+        ValueError
+            As scikit-learn's estimators do.
+        """
+        if given is None:
+            return None
+        if self.scorer is not None and not _takes_weights(self.scorer):
+            msg = (
+                f"the scoring {self.scorer} does not support sample_weight: pipelines are fitted "
+                "with the weights and compared without them"
+            )
+            warnings.warn(msg, stacklevel=4)
+        elif self.loss_fn is not None:
+            msg = (
+                "loss_fn gets no sample_weight: pipelines are fitted with the weights and compared "
+                "without them; scoring= takes them"
+            )
+            warnings.warn(msg, stacklevel=4)
+        return _check_sample_weight(given, X)
+
+    def score(self, pipeline: Any, X: Any, y: Any, weight: Any) -> float:  # noqa: ANN401 - arrays
+        """Return what the scorer says, with weights if there are any and it takes them."""
+        if self.scorer is None:
+            msg = "there is no scorer"
+            raise TypeError(msg)
+        weighted = weight is not None and _takes_weights(self.scorer)
+        return float(self.scorer(pipeline, X, y, **({"sample_weight": weight} if weighted else {})))
+
+
+def _takes_weights(scorer: Callable[..., Any]) -> bool:
+    function = getattr(scorer, "_score_func", scorer)  # of what make_scorer has made
+    return "sample_weight" in inspect.signature(function).parameters
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineObjective:
@@ -134,7 +173,10 @@ class PipelineObjective:
         for fit_by, judge_by in data.parts:
             start = time.perf_counter()
             X_val, y_val = rows_of(data.X, judge_by), data.y[judge_by]
-            weight = None if data.sample_weight is None else data.sample_weight[fit_by]
+            weight, judge_weight = (
+                None if data.sample_weight is None else data.sample_weight[part]
+                for part in (fit_by, judge_by)
+            )
             fitted, n_rounds = fit_pipeline(
                 clone(pipeline),
                 rows_of(data.X, fit_by),
@@ -149,13 +191,13 @@ class PipelineObjective:
             if n_rounds is not None:
                 rounds.append(n_rounds)
             if self.judgement.scorer is not None:
-                scores.append(float(self.judgement.scorer(fitted, X_val, y_val)))
+                scores.append(self.judgement.score(fitted, X_val, y_val, judge_weight))
             else:
                 wanted = fitted.predict_proba if self.judgement.continuous else fitted.predict
                 predictions.append(np.asarray(wanted(X_val)))
                 targets.append(y_val)
-                if data.sample_weight is not None:
-                    weights.append(data.sample_weight[judge_by])
+                if judge_weight is not None:
+                    weights.append(judge_weight)
             score_s += time.perf_counter() - start
         if self.judgement.scorer is not None:
             found: dict[str, Any] = {"loss": -float(np.mean(scores)), "scores": scores}

@@ -308,3 +308,29 @@ def test_a_column_of_predictions_is_flattened(iris):
         classifier=scope.call(Column, max_depth=DEPTH), preprocessing=[], max_evals=1
     ).fit(X, y)
     assert found.predict(X).shape == y.shape
+
+
+@pytest.mark.newest
+def test_weights_reach_the_scorer(iris):
+    X, y = iris
+    weight = np.where(y == 2, 1e-9, 1.0)
+    given = {"classifier": gaussian_nb("m"), "preprocessing": [], "max_evals": 1}
+    found = search(scoring="accuracy", **given).fit(X, y, sample_weight=weight)
+    assert found.best_loss_ == pytest.approx(-1, abs=1e-6)  # whoever is mistaken weighs nothing
+    assert found.score(X, y, sample_weight=weight) == pytest.approx(1, abs=1e-6)
+    assert found.score(X, y) < 0.99
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"scoring": lambda model, X, y: model.score(X, y)}, "does not support sample_weight"),
+        ({"loss_fn": mean_absolute_error}, "loss_fn gets no sample_weight"),
+    ],
+)
+def test_weights_that_do_not_reach_the_comparison_are_told_of(how, message, iris):
+    X, y = iris
+    model = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1, **how)
+    with pytest.warns(UserWarning, match=message):
+        model.fit(X, y, sample_weight=np.ones(len(y)))
