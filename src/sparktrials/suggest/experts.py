@@ -26,10 +26,10 @@ from sparktrials.study.history import CODE
 from sparktrials.study.trial import TrialState
 from sparktrials.suggest import parzen
 from sparktrials.suggest.model import (
-    GOOD_FLOOR_SHARE,
     UNKNOWN_REACH,
     exploring,
     finest,
+    good_floor,
     mixture,
     rank_weights,
     thinned,
@@ -77,9 +77,8 @@ class Pair(NamedTuple):
     def of(cls, group: Group, share: float, n: int, n_ok: int, rows: Rows) -> Pair:
         """Fit to `n` trials, of which `n_ok` have a loss; `rows` returns them by rank."""
         first = min(math.ceil(share * n), round(share * MOST_GOOD), n_ok)
-        floor = finest(GOOD_FLOOR_SHARE * n)
-        best = rows(range(first))
-        good, h = mixture(group, best, rank_weights(first), floor, exploring(group, first))
+        best, floors = rows(range(first)), good_floor(group, n)
+        good, h = mixture(group, best, rank_weights(first), floors, exploring(group, first))
         picks, weights = thinned(first, n)
         X, floor = rows(picks), finest(n - first)
         own, _ = mixture(group, X, weights, floor, 1.0)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from sparktrials.suggest.known import Ranking
 
 __all__ = [
-    "GOOD_FLOOR_SHARE",
     "UNKNOWN_REACH",
     "Fitted",
     "Model",
     "exploring",
     "finest",
+    "good_floor",
     "mixture",
     "rank_weights",
     "thinned",
@@ -43,6 +43,9 @@ MAX_OTHERS = 500
 #: No bandwidth is below a hundredth of the range, nor below 1 / (2 + share * n) of it.
 FINEST = 100.0
 GOOD_FLOOR_SHARE = 0.2
+#: Among the good trials kernels reach half a cell of a grid, so that a draw has a chance to move to
+#: the next value, until there are this many trials for each parameter; from then on they shrink.
+CELL_SHARE, CELL_TRIALS = 0.5, 4.0
 #: Distance over which pending points repel when no trial is good.
 UNKNOWN_REACH = 0.1
 
@@ -104,10 +107,9 @@ class Model:
         n_good = min(good(n), n - ranking.n_failed)
         picks, weights = thinned(n_good, n)
         weight = prior_weight * exploring(group, n_good)
-        floor = finest(GOOD_FLOOR_SHARE * n)
+        floor = good_floor(group, n)
         best, h = mixture(group, X[ranking.at(range(n_good))], rank_weights(n_good), floor, weight)
-        floor = finest(n - n_good)
-        rest, _ = mixture(group, X[ranking.at(picks)], weights, floor, prior_weight)
+        rest, _ = mixture(group, X[ranking.at(picks)], weights, finest(n - n_good), prior_weight)
         reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
         return cls(best, rest, reach)
 
@@ -125,11 +127,21 @@ def finest(n: float) -> float:
     return 1 / min(FINEST, 2 + n)
 
 
+def good_floor(group: Group, n: int) -> NDArray[np.float64]:
+    """Return (s + t,) the least bandwidths of the good ones among `n` trials."""
+    floor = np.full(len(group), finest(GOOD_FLOOR_SHARE * n))
+    share = CELL_SHARE * min(1.0, CELL_TRIALS * len(group) / n) if n else CELL_SHARE
+    for j, edges in enumerate(group.axes.edges, len(group.smooth)):
+        if edges is not None:
+            floor[j] = max(floor[j], share / (len(edges) - 1))
+    return floor
+
+
 def mixture(
     group: Group,
     X: NDArray[np.float64],
     weights: NDArray[np.float64],
-    floor: float,
+    floor: float | NDArray[np.float64],
     prior_weight: float,
 ) -> tuple[parzen.Mixture, NDArray[np.float64]]:
     """Return the mixture of latent rows, and its neighbour bandwidths (n, s + t)."""

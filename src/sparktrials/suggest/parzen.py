@@ -119,13 +119,15 @@ class Mixture:
     smoothing: NDArray[np.float64]
 
 
-def neighbour_bandwidths(x: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+def neighbour_bandwidths(
+    x: NDArray[np.float64], floor: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return per coordinate the larger of the distances to its two neighbours.
 
     The ends of the range are neighbours of a single observation only; of more, the outermost have
     one neighbour. Bandwidths are kept within `floor` and 1.
 
-    Shapes: x (n, c) scaled coordinates; result (n, c).
+    Shapes: x (n, c) scaled coordinates; floor one, or (c,); result (n, c).
 
     Source: Hyperopt's ``adaptive_parzen_normal``; floor: Watanabe, arXiv:2304.11127, section 3.3.4.
     """

@@ -14,7 +14,7 @@ from sparktrials.study.trial import Trial, TrialState
 from sparktrials.suggest import tpe
 from sparktrials.suggest.grouping import groups_of
 from sparktrials.suggest.known import Ranking
-from sparktrials.suggest.model import Model
+from sparktrials.suggest.model import Model, good_floor
 
 
 def group_of(tree):
@@ -70,3 +70,12 @@ def test_settled_coordinates_of_zero_are_those_that_the_codec_gives_it(low, high
     (point,) = codec.decode(X)
     assert point == {"x": 0.0}
     np.testing.assert_allclose(codec.encode([point]), X, rtol=1e-12)
+
+
+def test_good_trials_reach_the_next_value_of_a_grid_until_there_are_many():
+    _, grids = group_of({f"q{i}": hp.quniform(f"q{i}", 0, 3, 1) for i in range(10)})
+    np.testing.assert_allclose(good_floor(grids, 40), 0.125)
+    np.testing.assert_allclose(good_floor(grids, 80), 0.0625)
+    _, mixed = group_of({"x": hp.uniform("x", 0, 1), "c": hp.choice("c", [0, 1])})
+    np.testing.assert_allclose(good_floor(mixed, 40), 0.1)
+    np.testing.assert_allclose(good_floor(mixed, 10_000), 0.01)
