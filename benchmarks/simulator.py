@@ -325,6 +325,9 @@ class SimulatedDispatcher:
         for trial in trials:
             self._workers.start(trial.id, trial)
 
+    def release(self) -> None:
+        """Slots are nobody else's."""
+
     def events(self, timeout: float | None) -> list[Event]:
         """Let time pass until something happens."""
         self._meter.stop()

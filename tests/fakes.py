@@ -100,6 +100,9 @@ class FaultyDispatcher:
         self.alone |= set(alone)
         self.queue.extend(trials)
 
+    def release(self) -> None:
+        """Take note that no further trial is expected."""
+
     def events(self, timeout: float | None) -> list[Event]:
         wait = self.rng.random()
         if not self.queue:

@@ -50,6 +50,9 @@ class InlineDispatcher:
         """Queue trials; each runs alone anyway."""
         self._queue.extend(trials)
 
+    def release(self) -> None:
+        """Slots are nobody else's."""
+
     def events(self, timeout: float | None) -> list[Event]:  # noqa: ARG002 - it never waits
         """Run the next trial. A running trial is not interrupted."""
         if self._cancelled:

@@ -92,6 +92,9 @@ class ProcessDispatcher:
             ahead = not self._adaptive and self._trial_s is not None and self._trial_s < _SHORT_S
             self._keeper.take(trials, ahead=ahead)
 
+    def release(self) -> None:
+        """Slots are nobody else's."""
+
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds."""
         found: list[Event] = []

@@ -81,6 +81,7 @@ def make_task(
     *,
     data: tuple[tuple[str, Any], ...] = (),
     ranks: tuple[str, Any] | None = None,
+    lease_property: str | None = None,
 ) -> Callable[[Any], Iterator[bytes]]:
     """Return the function that Spark runs as a task's one partition.
 
@@ -104,6 +105,8 @@ def make_task(
         Where values of ``sparktrials.broadcast`` are to be had, see `broadcasting.provide`.
     ranks
         Of a barrier job: a name of its own, and the accumulator that takes failures.
+    lease_property
+        The local property that has the number of the lease, where the pack has none.
     """
     version = sparktrials.__version__
     zip_name = package_name(package_digest)
@@ -213,7 +216,7 @@ def make_task(
         except Exception as error:  # noqa: BLE001 - e.g. no numpy: nothing of ours can say so
             consume()
             return answer(described(error, internal=False))
-        context = TaskContext.get()
+        context: Any = TaskContext.get()
         attempt = context.attemptNumber() if context is not None else 0
         stage = context.stageId() if context is not None else None
         try:
@@ -223,6 +226,10 @@ def make_task(
             consume()
             provide([(key, located(reference)) for key, reference in data])
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
+            if lease_property is not None:
+                from dataclasses import replace  # noqa: PLC0415
+
+                todo = replace(todo, lease=int(context.getLocalProperty(lease_property)))
             return run_it(todo, resources)
         except Exception as error:  # noqa: BLE001 - to end the study with it
             return answer(described(error, internal=True))

@@ -139,7 +139,8 @@ class SparkDispatcher:
     @property
     def slots(self) -> int:
         """How many trials can run at the same time now."""
-        return self._parallelism or self._cluster_slots()
+        slots = self._cluster_slots()
+        return slots if self._parallelism is None else min(slots, self._parallelism)
 
     def open(self, task: Task) -> None:
         """Pickle and ship what the study needs on executors.
@@ -226,6 +227,11 @@ class SparkDispatcher:
         """Queue trials."""
         self._now.way.submit(trials, alone)
 
+    def release(self) -> None:
+        """Give back slots that have no trial."""
+        if self._now.leases is not None:
+            self._now.leases.release()
+
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -297,7 +303,7 @@ class SparkDispatcher:
     def _look_up(self) -> list[Event]:
         self._now.packs.look_up()
         leases = self._now.leases
-        found = [] if leases is None else leases.look_up()
+        found = [] if leases is None else leases.look_up(busy=bool(self._pending))
         reason = self._backend.ended() if self._now.in_flight else None
         if reason is not None:
             found.append(Crashed(SparkContextStopped(self._backend.gone(reason))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import pickle
@@ -37,6 +38,9 @@ __all__ = ["ClassicBackend"]
 
 logger = logging.getLogger("sparktrials.spark")
 
+#: The local property that says which lease a job is.
+LEASE = "sparktrials.lease"
+
 
 class _Together:
     """The barrier jobs of one study: of one that is closing another may be the successor."""
@@ -62,6 +66,25 @@ class _Together:
             self._jobs.close()
 
 
+class _LeaseJob:
+    """The RDD of a study's leases, which is the same for all but for a local property of the job.
+
+    To make one for each costs as much as all that Spark then does to run it.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[bytes, Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, pack: Pack, make: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - an RDD
+        """Return it, made by `make` of a pickled pack when the first lease needs it."""
+        content = pickle.dumps(dataclasses.replace(pack, lease=None))
+        with self._lock:
+            if content not in self._made:
+                self._made[content] = make(content)
+            return self._made[content]
+
+
 @dataclass(frozen=True, slots=True)
 class _Parcel:
     """What executors need of a study, and who runs its trials of several tasks.
@@ -79,6 +102,7 @@ class _Parcel:
     package: str
     data: tuple[tuple[str, Any], ...]
     together: _Together
+    lease_job: _LeaseJob
 
 
 class ClassicBackend:
@@ -180,7 +204,7 @@ class ClassicBackend:
         broadcast = self._context.broadcast({"payload": payload, "package": package})
         self._base = self._context.parallelize([0], 1)
         together = _Together(self._context, self._profile)
-        parcel = _Parcel(broadcast, extras, digest_of(package), data, together)
+        parcel = _Parcel(broadcast, extras, digest_of(package), data, together, _LeaseJob())
         return Shipment(digest_of(payload), parcel)
 
     def unship(self, shipment: Shipment) -> None:
@@ -212,19 +236,37 @@ class ClassicBackend:
     def _run(self, parcel: _Parcel, pack: Pack) -> bytes:
         make = functools.partial(
             make_task,
-            pickle.dumps(pack),
-            _from(parcel.broadcast),
-            parcel.extras,
-            parcel.package,
+            fetch=_from(parcel.broadcast),
+            extras=parcel.extras,
+            package_digest=parcel.package,
             data=parcel.data,
         )
         if pack.nodes > 1:
-            return parcel.together().run(lambda ranks: make(ranks=ranks), pack.nodes)
-        rdd = self._base.mapPartitions(make())
-        if self._profile is not None:
-            rdd = rdd.withResources(self._profile)
+            content = pickle.dumps(pack)
+            return parcel.together().run(lambda ranks: make(content, ranks=ranks), pack.nodes)
+        if pack.lease is None or not self._pinned:
+            rdd = self._one_task(make(pickle.dumps(pack)))
+        else:
+            rdd = parcel.lease_job(pack, lambda content: self._lease_task(make, content))
+            self._context.setLocalProperty(LEASE, str(pack.lease))
         result: bytes = rdd.collect()[0]
         return result
+
+    @functools.cached_property
+    def _pinned(self) -> bool:
+        """Whether each Python thread has a JVM thread of its own, and so its local properties."""
+        from py4j.clientserver import ClientServer  # noqa: PLC0415 - comes with Spark
+
+        return isinstance(self._context._gateway, ClientServer)  # noqa: SLF001 - as pyspark asks
+
+    def _lease_task(self, make: Callable[..., Any], pack: bytes) -> Any:  # noqa: ANN401 - an RDD
+        rdd = self._one_task(make(pack, lease_property=LEASE))
+        rdd._jrdd  # noqa: B018, SLF001 - made now, by one thread
+        return rdd
+
+    def _one_task(self, task: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - an RDD
+        rdd = self._base.mapPartitions(task)
+        return rdd if self._profile is None else rdd.withResources(self._profile)
 
     def cancel(self, tags: Collection[str]) -> None:
         """Cancel jobs by tag; Spark takes note of it and returns."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
 __all__ = ["Crowd"]
 
-#: Least seconds between two looks, and how much longer than a look took.
+#: Least seconds between two looks, and how much longer than a look took; seconds after which even a
+#: busy driver looks.
 _AGE_S = 1.0
+_BUSY_S = 2.0
 _REST = 50
 
 
@@ -29,12 +30,26 @@ class Crowd:
 
     def __init__(self, waiting: Callable[[], int]) -> None:
         self._waiting = waiting
-        self._seen = -math.inf
+        self._seen: float | None = None
         self.waits = False
 
-    def look(self, now: float, starting: int) -> None:
-        """Look, if it is time: `now` is monotonic, `starting` the study's own tasks that wait."""
-        if now - self._seen <= _AGE_S:
+    def look(self, now: float, starting: int, *, busy: bool = False) -> None:
+        """Look, if it is time.
+
+        The first call starts the clock: until then nobody had a slot.
+
+        Parameters
+        ----------
+        now
+            Monotonic.
+        starting
+            The study's own tasks that wait.
+        busy
+            Whether something waits for the driver, to which a look would be a delay.
+        """
+        if self._seen is None:
+            self._seen = now
+        if now - self._seen <= (_BUSY_S if busy else _AGE_S):
             return
         self.waits = self._waiting() > starting
         # Where it takes long, it is looked at less often.

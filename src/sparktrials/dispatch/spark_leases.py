@@ -138,6 +138,11 @@ class Leases:
         self._hand_out()
         self._ask_for_slots()
 
+    def release(self) -> None:
+        """Give back slots that wait for a trial."""
+        while self._idle:
+            self._end(self._idle.popleft())
+
     def cancel(self, ids: Collection[int]) -> None:
         """Take back what waits; cancel the jobs of what runs."""
         wanted = set(ids)
@@ -183,18 +188,21 @@ class Leases:
         Slots that wait are given back.
         """
         self._recalled = True
-        while self._idle:
-            self._end(self._idle.popleft())
+        self.release()
         return self._queue.clear()
 
-    def look_up(self) -> list[Event]:
-        """Give back slots that idle, end trials that are overdue; return events of one's own."""
+    def look_up(self, *, busy: bool = False) -> list[Event]:
+        """Give back slots that idle, end trials that are overdue; return events of one's own.
+
+        `busy` says that something waits for the driver.
+        """
         now = time.monotonic()
         while self._idle and now - (self._idle[0].idle_since or now) > IDLE_S:
             self._end(self._idle.popleft())
         self._cut(overdue(self._leases.values(), self._study.task.trial_timeout, now))
         if self._leases:
-            self._crowd.look(now, sum(1 for x in self._leases.values() if x.since == math.inf))
+            starting = sum(1 for x in self._leases.values() if x.since == math.inf)
+            self._crowd.look(now, starting, busy=busy)
         if now >= self._ask_at:
             self._ask_for_slots()
         events, self._cancelled = self._cancelled, []
@@ -209,8 +217,7 @@ class Leases:
         self._closing = True
         self._queue.clear()
         self._cut([lease for lease in self._leases.values() if lease.sent])
-        while self._idle:
-            self._end(self._idle.popleft())
+        self.release()
         return bool(self._leases)
 
     def discard(self, lease: Lease) -> bool:

@@ -110,6 +110,9 @@ class ThreadDispatcher:
         for trial in trials:
             self._todo.put(trial)
 
+    def release(self) -> None:
+        """Slots are nobody else's."""
+
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout

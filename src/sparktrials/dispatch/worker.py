@@ -131,16 +131,20 @@ def load_study(study: str, payload: Callable[[], bytes]) -> tuple[Callable[..., 
     """Return a study's objective and space, from memory where this process has loaded it before."""
     studies = this_process().studies
     if study not in studies:
-        gc.unfreeze()
+        first, full = not studies, len(studies) >= _CACHED_STUDIES
         while len(studies) >= _CACHED_STUDIES:
             del studies[next(iter(studies))]
+        if full:
+            gc.unfreeze()
         imports, objective, space = pickle.loads(payload())  # noqa: S301 - as Spark does with code
         for module in imports:
             importlib.import_module(module)
         studies[study] = (pickle.loads(objective), pickle.loads(space))  # noqa: S301
         # Spark's daemon collects garbage between any two tasks, while the next one waits: what has
-        # been imported by now stays, and need not be walked each time.
-        gc.collect()
+        # been imported by now stays, and need not be walked each time. There is hardly any garbage
+        # now, for the same reason: to look for it would take longer than all else here.
+        if first or full:
+            gc.collect()
         gc.freeze()
     return studies[study]
 

@@ -216,6 +216,9 @@ class WorkersDispatcher:
 
     # ------------------------------------------------------------------ what becomes of them
 
+    def release(self) -> None:
+        """Slots are nobody else's."""
+
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds, and return all there are."""
         self._forget_told()

@@ -210,6 +210,9 @@ class Dispatcher(Protocol):
     def submit(self, trials: Sequence[Trial], alone: Collection[int] = ()) -> None:
         """Queue RUNNING trials; those whose ids are in `alone` share a task with no other."""
 
+    def release(self) -> None:
+        """Take note that no further trial is expected: a slot without one may be given back."""
+
     def events(self, timeout: float | None) -> list[Event]:
         """Wait for at least one event, up to `timeout` seconds, and return all there are."""
 

@@ -185,6 +185,8 @@ class Runner:
         with held():
             plan = loop.plan(room, self.clock.time())
         if not plan:
+            if loop.remaining == 0:
+                self.dispatcher.release()
             return False
         more = False
         changes = list(plan.changes)

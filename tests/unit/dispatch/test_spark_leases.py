@@ -256,6 +256,22 @@ def test_a_lease_ends_in_time(clock):
     assert bench.got(1) == [[1]]
 
 
+def test_slots_that_wait_are_given_back_at_once_where_no_trial_is_expected():
+    bench = Bench(slots=2)
+    bench.submit(2)
+    bench.connect(0)
+    bench.connect(1)
+    bench.finish(0, 0)
+    bench.leases.release()
+    assert bench.kinds(0)[-1] == "end"
+    assert bench.kinds(1)[-1] == "trials"
+    bench.finish(1, 1)
+    bench.leases.release()
+    assert bench.kinds(1)[-1] == "end"
+    bench.submit(1)  # after all: a worker was lost
+    assert bench.kinds(0)[-1] == bench.kinds(1)[-1] == "end"
+
+
 def test_an_idle_slot_is_given_back(clock):
     bench = Bench(slots=2)
     bench.submit(1)
@@ -740,6 +756,25 @@ def test_where_it_takes_long_to_look_who_waits_it_is_done_less_often(clock):
         bench.leases.look_up()
         clock[0] += 0.1
     assert 8 <= len(looks) <= 10
+
+
+def test_who_waits_is_asked_for_when_the_driver_has_nothing_else_to_do(clock):
+    bench = Bench(slots=1)
+    bench.submit(1)
+    looks = []
+    bench.leases._crowd._waiting = lambda: looks.append(clock[0]) or 0
+    start = clock[0]
+    for _ in range(18):
+        bench.leases.look_up(busy=True)
+        clock[0] += 0.1
+    assert looks == []  # neither at the start, which would be later for it
+    bench.leases.look_up()
+    assert looks == [clock[0]]
+    for _ in range(25):
+        clock[0] += 0.1
+        bench.leases.look_up(busy=True)
+    assert len(looks) == 2
+    assert looks[0] - start > 1
 
 
 def test_a_spark_that_does_not_say_who_waits_is_taken_at_its_word(caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -10,12 +11,14 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 
 import cloudpickle
 import pytest
 
 from sparktrials import hp
 from sparktrials.dispatch import travelling, worker
+from sparktrials.dispatch.process_state import ProcessState
 from sparktrials.dispatch.worker import Pack, run_pack
 from sparktrials.space import compile_space
 from sparktrials.study.trial import FailureKind, TrialState
@@ -202,3 +205,26 @@ def test_a_process_that_does_not_listen_is_ended(act):
     )
     assert done.returncode == 1
     assert b"Timeout" in done.stderr
+
+
+class InACycle:
+    """Is freed by the garbage collector alone."""
+
+    def __init__(self):
+        self.me = self
+
+
+def test_studies_that_are_forgotten_are_freed(monkeypatch):
+    monkeypatch.setattr(worker, "this_process", lambda state=ProcessState(): state)  # noqa: B008
+    kept = []
+
+    def load(name):
+        content = pickle.dumps(((), pickle.dumps(InACycle()), pickle.dumps(None)))
+        kept.append(weakref.ref(worker.load_study(name, lambda: content)[0]))
+
+    try:
+        for i in range(worker._CACHED_STUDIES + 1):
+            load(f"study {i}")
+        assert [ref() is None for ref in kept] == [True] + [False] * worker._CACHED_STUDIES
+    finally:
+        gc.unfreeze()

@@ -350,3 +350,17 @@ def test_what_is_no_news_does_not_end_the_wait_for_successes() -> None:
     assert dispatcher.stopped
     assert not dispatcher.cancelled
     assert not h.runner.history.count(TrialState.CANCELLED)
+
+
+def test_slots_are_given_back_when_no_further_trial_is_expected_and_not_before() -> None:
+    h = harness(limits=Limits(target=12))
+    begun_when_released = []
+
+    class Noting(FaultyDispatcher):
+        def release(self):
+            begun_when_released.append(len(h.runner.history))
+
+    h.runner.dispatcher = Noting(random.Random(3), h.runner.clock)
+    h.runner.run()
+    assert begun_when_released
+    assert set(begun_when_released) == {12}
