@@ -61,3 +61,23 @@ def test_one_that_is_installed_is_used_unless_it_shall_not(tmp_path):
     assert "sparktrials" in run("-c", wanted + code, path=path).stdout
     late = "import hpsklearn\n" + wanted
     assert "hpsklearn was imported before" in run("-c", late, path=path).stderr
+
+
+CHILD = """\
+import subprocess, sys
+child = "import hpsklearn, hpsklearn.components as c; print(hpsklearn.__name__, c is hpsklearn)"
+subprocess.run([sys.executable, "-c", child], check=False)
+"""
+
+
+def test_processes_that_a_program_starts_find_it_too(tmp_path):
+    (tmp_path / "program.py").write_text(CHILD)
+    done = run("-m", "sparktrials.compat", tmp_path / "program.py")
+    assert done.stdout == "sparktrials.compat.hpsklearn True\n", done.stderr
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "hpsklearn").mkdir()
+    (tmp_path / "real" / "hpsklearn" / "__init__.py").write_text("")
+    (tmp_path / "real" / "hpsklearn" / "components.py").write_text("")
+    path = os.pathsep.join([str(SRC), str(tmp_path / "real")])
+    done = run("-m", "sparktrials.compat", tmp_path / "program.py", path=path)
+    assert done.stdout == "hpsklearn False\n", done.stderr

@@ -26,8 +26,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(_USAGE)
         return 0 if arguments else 2
+    _pass_on(sklearn=importlib.util.find_spec("hpsklearn") is None)
     install()
-    _pass_on()
     if arguments[0] == "-m":
         if len(arguments) == 1:
             sys.stderr.write(_USAGE)
@@ -62,13 +62,20 @@ def _run(program: Path) -> None:
     exec(compile(program.read_bytes(), str(program), "exec"), module.__dict__)  # noqa: S102 - the user's
 
 
-def _pass_on() -> None:
-    """Have the processes that the program starts find this package under Hyperopt's name, too."""
+def _pass_on(*, sklearn: bool) -> None:
+    """Have the processes that the program starts find this package under Hyperopt's name, too.
+
+    Parameters
+    ----------
+    sklearn
+        Whether also under Hyperopt-Sklearn's.
+    """
     package = Path(sparktrials.compat.shim.__file__).parent
-    paths = [str(package), os.environ.get("PYTHONPATH", "")]
+    ours = [str(package), str(package.with_name("shim_hpsklearn"))][: 1 + sklearn]
+    paths = [*ours, os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     os.environ[sparktrials.compat.shim.SOURCE] = str(package.parents[2])
-    sys.path.insert(1, str(package))  # multiprocessing's children take this one over
+    sys.path[1:1] = ours  # multiprocessing's children take these over
 
 
 if __name__ == "__main__":

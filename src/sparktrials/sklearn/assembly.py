@@ -90,6 +90,7 @@ def assemble(
     seed: int,
     n_jobs: int,
     classes: Any = None,  # noqa: ANN401 - an array
+    whole: bool = True,
 ) -> Pipeline:
     """Return the pipeline, not fitted.
 
@@ -106,6 +107,8 @@ def assemble(
         How many threads the learner may use.
     classes
         The labels, of a classification.
+    whole
+        Whether it is fitted by samples of all labels.
     """
     if len(widths) > 1:
         steps = [_side_by_side(recipe, widths)]
@@ -114,21 +117,23 @@ def assemble(
     learner = clone(recipe.learner, safe=False)
     _threaded(learner, n_jobs)
     if recipe.classification:
-        learner = _labelled(learner, classes)
+        learner = _labelled(learner, classes, whole=whole)
     pipeline = make_pipeline(*steps, learner)
     _seeded(pipeline, seed)
     return pipeline
 
 
-def _labelled(learner: Any, classes: Any) -> Any:  # noqa: ANN401 - an estimator, an array
+def _labelled(learner: Any, classes: Any, *, whole: bool) -> Any:  # noqa: ANN401 - an estimator, an array
     """Return a classifier that takes labels of all kinds.
 
-    XGBoost's takes 0, 1, ... alone. A vote of one classifier numbers the labels, and gives them
-    back: of scikit-learn's classes none else does that for a classifier, and one of this package's
-    could not be unpickled without it.
+    XGBoost's takes 0, 1, ... alone, without a gap. A vote of one classifier numbers the labels, and
+    gives them back: of scikit-learn's classes none else does that for a classifier, and one of this
+    package's could not be unpickled without it.
     """
     numbers_alone = type(learner).__module__.partition(".")[0] == "xgboost"
-    if not numbers_alone or classes is None or np.array_equal(classes, np.arange(len(classes))):
+    if not numbers_alone or classes is None:
+        return learner
+    if whole and np.array_equal(classes, np.arange(len(classes))):
         return learner
     return VotingClassifier([("model", learner)], voting="soft")
 

@@ -24,10 +24,11 @@ from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective, f
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.partial_fit import RETRAIN
+from sparktrials.sklearn.racing import Race, losses_of
 from sparktrials.sklearn.spaces import is_classification, space_of
-from sparktrials.sklearn.splitting import Splitting
+from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.tags import PipelineTags
-from sparktrials.sklearn.validation import checked_features, checked_target
+from sparktrials.sklearn.validation import checked_exogenous, checked_features, checked_target
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
 
@@ -83,6 +84,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
     trials
         Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; with one
         that has trials already the search goes on, `max_evals` being the trials in all.
+    prune
+        Whether a trial without a chance after its first folds is spared the others.
 
     Attributes
     ----------
@@ -121,6 +124,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         scoring: Any = None,  # noqa: ANN401
         cv: Any = None,  # noqa: ANN401
         trials: Any = None,  # noqa: ANN401
+        prune: bool = False,
     ) -> None:
         self.preprocessing = preprocessing
         self.ex_preprocs = ex_preprocs
@@ -142,6 +146,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         self.scoring = scoring
         self.cv = cv
         self.trials = trials
+        self.prune = prune
 
     # ------------------------------------------------------------------ parameters
 
@@ -302,7 +307,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             classification=classification,
             seed=self._seed if given is None else given % 2**32,
         )
-        exogenous = _of_as_many(EX_list or (), y)
+        exogenous = checked_exogenous(EX_list or (), y)
         beside, widths = joined(X, exogenous)
         sample_weight = judgement.weights(sample_weight, beside)
         self._data = Data(
@@ -312,15 +317,18 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             sample_weight=sample_weight,
             parts=parts,
             classes=self.classes_ if classification else None,
+            whole=not classification or all_have(self.classes_, y, parts),
         )
         self._widths = widths
         self._compiled = compiled
+        known = losses_of((trial.result for trial in self.trials_.history), len(parts))
         objective = PipelineObjective(
             data=broadcast(self._data),
             judgement=judgement,
             seed=self._seed,
             n_jobs=self.n_jobs,
             use_partial_fit=self.use_partial_fit,
+            race=Race(known) if self.prune else None,
         )
         increment = self.fit_increment
         while True:
@@ -386,12 +394,3 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
                 seed=self._seed,
             )
         self._is_fitted = True
-
-
-def _of_as_many(exogenous: Sequence[Any], y: Any) -> Sequence[Any]:  # noqa: ANN401
-    for i, data in enumerate(exogenous):
-        n = data.shape[0] if hasattr(data, "shape") else len(data)
-        if n != len(y):
-            msg = f"EX_list[{i}] has {n} samples, but y has {len(y)}"
-            raise InvalidArgument(msg)
-    return exogenous

@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, get_scorer, r2_score
-from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils.validation import _check_sample_weight
 
+from sparktrials.dispatch.current import current_trial
 from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.assembly import Recipe, assemble
 from sparktrials.sklearn.partial_fit import learn_in_rounds
+from sparktrials.sklearn.ranks import ranks_here
+from sparktrials.sklearn.splitting import rows_of
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.broadcasting import Broadcast
+    from sparktrials.sklearn.racing import Race
 
 __all__ = ["Data", "Judgement", "PipelineObjective", "fit_pipeline"]
 
@@ -44,6 +47,8 @@ class Data:
         Pairs of index arrays: to fit by, to judge by.
     classes
         The labels, or None.
+    whole
+        Whether all labels are in each part that is fitted by.
     """
 
     X: Any
@@ -52,6 +57,7 @@ class Data:
     sample_weight: Any
     parts: Sequence[tuple[Any, Any]]
     classes: Any
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,44 +146,101 @@ def _takes_weights(scorer: Callable[..., Any]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Fold:
+    """What one part of the data said of a pipeline: a score, or predictions to be compared."""
+
+    score: float | None = None
+    target: Any = None
+    predicted: Any = None
+    weight: Any = None
+    rounds: int | None = None
+    fit_s: float
+    score_s: float
+    warnings: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineObjective:
-    """The objective of a search; it is what travels to where trials run."""
+    """The objective of a search; it is what travels to where trials run.
+
+    Attributes
+    ----------
+    data, judgement, seed, n_jobs, use_partial_fit
+        What is the same for all trials.
+    race
+        Says which trials are ended after their first folds; None: none.
+    """
 
     data: Broadcast[Data]
     judgement: Judgement
     seed: int
     n_jobs: int
     use_partial_fit: bool
+    race: Race | None = None
 
     def __call__(self, described: Mapping[str, Any]) -> dict[str, Any]:
         """Return loss and details of what a point of the space describes."""
         data = self.data.value
         recipe = Recipe.of(described)
         pipeline = assemble(
-            recipe, data.widths, seed=self.seed, n_jobs=self.n_jobs, classes=data.classes
+            recipe,
+            data.widths,
+            seed=self.seed,
+            n_jobs=self.n_jobs,
+            classes=data.classes,
+            whole=data.whole,
         )
         result: dict[str, Any] = {
             "status": STATUS_OK,
             "learner": recipe.learner_name,
             "preprocessing": recipe.preprocessing_names,
         }
-        with _counted_warnings() as counted:
-            result |= self._judged(pipeline, data, classification=recipe.classification)
+        ranks = ranks_here()
+        race = self.race if ranks.number == 1 else None  # which has no fold to wait for
+        folds: list[_Fold] = []
+        losses: list[float] = []
+        for part in ranks.mine(data.parts):
+            folds.append(self._fold(pipeline, data, part, classification=recipe.classification))
+            if race is not None and len(folds) < len(data.parts):
+                losses.append(float(self._found(folds, recipe)["loss"]))
+                current_trial().report(len(folds) - 1, losses[-1])
+                estimate = race.hopeless(losses)
+                if estimate is not None:
+                    result |= {"loss": estimate, "pruned_after": len(folds)}
+                    break
+        else:
+            folds = ranks.gathered(folds)
+            result |= self._found(folds, recipe)
+            if race is not None:
+                result["losses"] = [*losses, float(result["loss"])]
+                race.ended(result["losses"])
+        result["n_folds"] = len(folds)
+        rounds = [fold.rounds for fold in folds if fold.rounds is not None]
+        if rounds:
+            result["iterations"] = max(rounds)
+        counted: collections.Counter[str] = collections.Counter()
+        for fold in folds:
+            counted.update(fold.warnings)
         if counted:
             result["warnings"] = dict(counted)
-        return result
+        return result | {key: sum(getattr(f, key) for f in folds) for key in ("fit_s", "score_s")}
 
-    def _judged(self, pipeline: Any, data: Data, *, classification: bool) -> dict[str, Any]:  # noqa: ANN401
-        scores, targets, predictions, weights, rounds = [], [], [], [], []
-        fit_s = score_s = 0.0
-        for fit_by, judge_by in data.parts:
+    def _fold(
+        self,
+        pipeline: Any,  # noqa: ANN401
+        data: Data,
+        part: tuple[Any, Any],
+        *,
+        classification: bool,
+    ) -> _Fold:
+        fit_by, judge_by = part
+        X_val, y_val = rows_of(data.X, judge_by), data.y[judge_by]
+        weight, judge_weight = (
+            None if data.sample_weight is None else data.sample_weight[of] for of in part
+        )
+        with _counted_warnings() as counted:
             start = time.perf_counter()
-            X_val, y_val = rows_of(data.X, judge_by), data.y[judge_by]
-            weight, judge_weight = (
-                None if data.sample_weight is None else data.sample_weight[part]
-                for part in (fit_by, judge_by)
-            )
-            fitted, n_rounds = fit_pipeline(
+            fitted, rounds = fit_pipeline(
                 clone(pipeline),
                 rows_of(data.X, fit_by),
                 data.y[fit_by],
@@ -187,42 +250,37 @@ class PipelineObjective:
                 in_rounds=self.use_partial_fit,
                 seed=self.seed,
             )
-            fit_s, start = fit_s + time.perf_counter() - start, time.perf_counter()
-            if n_rounds is not None:
-                rounds.append(n_rounds)
+            fit_s, start = time.perf_counter() - start, time.perf_counter()
+            score = predicted = None
             if self.judgement.scorer is not None:
-                scores.append(self.judgement.score(fitted, X_val, y_val, judge_weight))
+                score = self.judgement.score(fitted, X_val, y_val, judge_weight)
             else:
                 wanted = fitted.predict_proba if self.judgement.continuous else fitted.predict
-                predictions.append(np.asarray(wanted(X_val)))
-                targets.append(y_val)
-                if judge_weight is not None:
-                    weights.append(judge_weight)
-            score_s += time.perf_counter() - start
-        if self.judgement.scorer is not None:
-            found: dict[str, Any] = {"loss": -float(np.mean(scores)), "scores": scores}
-        else:
-            found = self._loss(
-                np.concatenate(targets),
-                _stacked(predictions),
-                np.concatenate(weights) if weights else None,
-                classification=classification,
-            )
-        if rounds:
-            found["iterations"] = max(rounds)
-        return {**found, "fit_s": fit_s, "score_s": score_s}
+                predicted = np.asarray(wanted(X_val))
+            score_s = time.perf_counter() - start
+        return _Fold(
+            score=score,
+            target=y_val,
+            predicted=predicted,
+            weight=judge_weight,
+            rounds=rounds,
+            fit_s=fit_s,
+            score_s=score_s,
+            warnings=dict(counted),
+        )
 
-    def _loss(
-        self,
-        target: Any,  # noqa: ANN401 - arrays
-        predicted: Any,  # noqa: ANN401
-        weight: Any,  # noqa: ANN401
-        *,
-        classification: bool,
-    ) -> dict[str, Any]:
+    def _found(self, folds: Sequence[_Fold], recipe: Recipe) -> dict[str, Any]:
+        """Return the loss by some folds, and what it is made of."""
+        if self.judgement.scorer is not None:
+            scores = [fold.score for fold in folds if fold.score is not None]
+            return {"loss": -float(np.mean(scores)), "scores": scores}
+        target = np.concatenate([fold.target for fold in folds])
+        predicted = _stacked([fold.predicted for fold in folds])
+        weights = [fold.weight for fold in folds if fold.weight is not None]
+        weight = np.concatenate(weights) if weights else None
         if self.judgement.loss_fn is not None:
             return {"loss": self.judgement.loss_fn(target, predicted)}
-        if classification:
+        if recipe.classification:
             loss = 1 - float(accuracy_score(target, predicted, sample_weight=weight))
             # The squared standard error of a share.
             return {"loss": loss, "loss_variance": loss * (1 - loss) / max(1, len(target) - 1)}

@@ -19,12 +19,15 @@ from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures,
 )
 
+from sparktrials.dispatch.current import current_trial
 from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.sklearn.ranks import ranks_here
 from sparktrials.study.trial import Failure, Trial
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.broadcasting import Broadcast
+    from sparktrials.sklearn.racing import Race
 
 __all__ = ["CrossValidation", "FoldsObjective", "rows_of_trials", "with_cause"]
 
@@ -72,10 +75,13 @@ class FoldsObjective:
         What all trials share.
     metric
         The score that the search goes by; None: the only one, or the first.
+    race
+        Says which trials are ended after their first folds; None: none.
     """
 
     shared: Broadcast[CrossValidation]
     metric: str | None
+    race: Race | None = None
 
     def __call__(self, parameters: object) -> dict[str, Any]:
         """Return the loss of parameters, minus the mean score, and what each fold said.
@@ -92,36 +98,62 @@ class FoldsObjective:
             )
             raise InvalidArgumentType(msg)
         shared = self.shared.value
-        folds = [
-            _plain(
-                _fit_and_score(
-                    clone(shared.estimator),
-                    shared.X,
-                    shared.y,
-                    scorer=shared.scorer,
-                    train=train,
-                    test=test,
-                    verbose=0,
-                    parameters=dict(parameters),
-                    fit_params=shared.fit_params,
-                    score_params=shared.score_params,
-                    return_train_score=shared.return_train_score,
-                    return_n_test_samples=True,
-                    return_times=True,
-                    error_score=shared.error_score,
-                )
-            )
-            for train, test in shared.splits
-        ]
-        loss = -float(np.mean([_score_of(fold["test_scores"], self.metric) for fold in folds]))
+        ranks = ranks_here()
+        race = self.race if ranks.number == 1 else None  # which has no fold to wait for
+        folds: list[dict[str, Any]] = []
+        losses: list[float] = []
+        found: dict[str, Any] = {}
+        for split in ranks.mine(shared.splits):
+            folds.append(_fitted_and_scored(shared, parameters, split))
+            if race is not None and len(folds) < len(shared.splits):
+                losses.append(self._loss(folds))
+                current_trial().report(len(folds) - 1, losses[-1])
+                estimate = race.hopeless(losses)
+                if estimate is not None:
+                    found = {"loss": estimate, "pruned_after": len(folds)}
+                    break
+        else:
+            folds = ranks.gathered(folds)
+            found = {"loss": self._loss(folds)}
+            if race is not None:
+                found["losses"] = [*losses, found["loss"]]
+                race.ended(found["losses"])
         fit_s, score_s = (float(sum(f[k] for f in folds)) for k in ("fit_time", "score_time"))
         return {
             "status": STATUS_OK,
-            "loss": loss,
+            **found,
             "folds": folds,
+            "n_folds": len(folds),
             "fit_s": fit_s,
             "score_s": score_s,
         }
+
+    def _loss(self, folds: Sequence[Mapping[str, Any]]) -> float:
+        return -float(np.mean([_score_of(fold["test_scores"], self.metric) for fold in folds]))
+
+
+def _fitted_and_scored(
+    shared: CrossValidation, parameters: Mapping[Any, Any], split: tuple[Any, Any]
+) -> dict[str, Any]:
+    train, test = split
+    return _plain(
+        _fit_and_score(
+            clone(shared.estimator),
+            shared.X,
+            shared.y,
+            scorer=shared.scorer,
+            train=train,
+            test=test,
+            verbose=0,
+            parameters=dict(parameters),
+            fit_params=shared.fit_params,
+            score_params=shared.score_params,
+            return_train_score=shared.return_train_score,
+            return_n_test_samples=True,
+            return_times=True,
+            error_score=shared.error_score,
+        )
+    )
 
 
 def _plain(fold: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,17 +219,13 @@ def rows_of_trials(
         if folds is None:  # it was lost, timed out, or its parameters are none of the estimator's
             reason = trial.failure
             why = "" if reason is None else reason.traceback or f"{reason.type}: {reason.message}"
-            folds = [
-                {
-                    "fit_error": why or "the trial has no result",
-                    "test_scores": missing,
-                    "n_test_samples": n,
-                    "fit_time": np.nan,
-                    "score_time": np.nan,
-                    **({"train_scores": missing} if with_train_scores else {}),
-                }
-                for n in n_test_samples
-            ]
+            why = why or "the trial has no result"
+            folds = [_not_done(missing, n, with_train_scores, why) for n in n_test_samples]
+        elif trial.result.get("pruned_after") == len(folds):
+            scores = folds[0]["test_scores"]  # as a function of the user's has them
+            gap = dict.fromkeys(scores, np.nan) if isinstance(scores, Mapping) else np.nan
+            rest = n_test_samples[len(folds) :]
+            folds = [*folds, *(_not_done(gap, n, with_train_scores, None) for n in rest)]
         _check_same(trial, folds, n_test_samples, names, with_train_scores=with_train_scores)
         rows.extend(dict(fold) for fold in folds)
     if not rows:
@@ -207,6 +235,22 @@ def rows_of_trials(
     if by_function:
         _insert_error_scores(rows, score)
     return rows
+
+
+def _not_done(
+    scores: Any,  # noqa: ANN401 - a number, or several by name
+    n_test_samples: int,
+    with_train_scores: bool,  # noqa: FBT001
+    why: str | None,
+) -> dict[str, Any]:
+    return {
+        "fit_error": why,
+        "test_scores": scores,
+        "n_test_samples": n_test_samples,
+        "fit_time": np.nan,
+        "score_time": np.nan,
+        **({"train_scores": scores} if with_train_scores else {}),
+    }
 
 
 def _check_same(

@@ -87,6 +87,7 @@ class Leaderboard:
             ("preprocessing", "text", [", ".join(e.preprocessing) for e in rows]),
             ("duration_s", "float", [e.trial.duration_s for e in rows]),
             ("fit_s", "float", [e.trial.result.get("fit_s") for e in rows]),
+            ("folds", "int", [e.trial.result.get("n_folds") for e in rows]),
             ("score_s", "float", [e.trial.result.get("score_s") for e in rows]),
             ("warnings", "int", [sum(e.trial.result.get("warnings", {}).values()) for e in rows]),
             ("failure", "text", [_failure(e.trial) for e in rows]),

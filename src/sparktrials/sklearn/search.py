@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from types import MappingProxyType
@@ -25,16 +26,17 @@ from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials, with_cause
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
+from sparktrials.sklearn.racing import Race, losses_of
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
 
 __all__ = ["HyperoptSearchCV", "SparkTrialsSearchCV"]
 
 
-def _without(search: Any, name: str) -> dict[str, Any]:  # noqa: ANN401 - a class
-    """Return what scikit-learn's protocol says of a search's parameters, but of one."""
+def _without(search: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 - a class
+    """Return what scikit-learn's protocol says of a search's parameters, but of some."""
     constraints = search._parameter_constraints  # noqa: SLF001 - the protocol
-    return {key: value for key, value in constraints.items() if key != name}
+    return {key: value for key, value in constraints.items() if key not in names}
 
 
 class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
@@ -56,6 +58,9 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         Whether the trials of the last fit are kept: the search goes on up to `max_evals`.
     trial_timeout
         Seconds for one set of parameters, all folds together.
+    prune
+        Whether parameters without a chance after their first folds are spared the others, whose
+        scores are NaN then in ``cv_results_``.
     scoring, cv, error_score, return_train_score
         As in ``GridSearchCV``.
     refit
@@ -87,6 +92,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             "trials": "no_validation",  # by trials_for
             "warm_start": ["boolean"],
             "trial_timeout": "no_validation",
+            "prune": ["boolean"],
             "random_state": "no_validation",  # by seed_of
         }
     )
@@ -101,6 +107,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         trials: Any = None,  # noqa: ANN401
         warm_start: bool = False,
         trial_timeout: float | None = None,
+        prune: bool = False,
         scoring: Any = None,  # noqa: ANN401
         n_jobs: int | None = None,
         refit: bool | str | Callable[[Mapping[str, Any]], int] = True,
@@ -126,6 +133,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         self.trials = trials
         self.warm_start = warm_start
         self.trial_timeout = trial_timeout
+        self.prune = prune
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
@@ -176,8 +184,13 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         )
         if not (self.warm_start and hasattr(self, "trials_")):
             self.trials_ = self._new_trials()
+        known = losses_of((trial.result for trial in self.trials_.history), len(splits))
         fmin(
-            FoldsObjective(shared=broadcast(shared), metric=metric),
+            FoldsObjective(
+                shared=broadcast(shared),
+                metric=metric,
+                race=Race(known) if self.prune else None,
+            ),
             tree,
             algo=self.algo,
             max_evals=self.max_evals,
@@ -203,7 +216,10 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             self._check_refit_for_multimetric(rows[0]["test_scores"])
             refit_metric = self.refit
         candidates = [space.build(trial.point) for trial in finished]
-        results = self._format_results(candidates, len(splits), rows)
+        with warnings.catch_warnings():
+            if self.prune:  # a pruned trial has folds without a score: no reason to warn
+                warnings.filterwarnings("ignore", ".* scores are non-finite", UserWarning)
+            results = self._format_results(candidates, len(splits), rows)
         self.scorer_ = scorers if several is None else several
         self._take_best(results, refit_metric)
         if self.refit:
@@ -272,7 +288,7 @@ class HyperoptSearchCV(SparkTrialsSearchCV):
 
     _parameter_constraints: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
-            **_without(SparkTrialsSearchCV, "trial_timeout"),
+            **_without(SparkTrialsSearchCV, "trial_timeout", "prune"),
             "pre_dispatch": [Integral, str],
         }
     )

@@ -65,7 +65,18 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
         return any_sparse_preprocessing(name)
     if is_frame(X) and set(kinds_of(X).values()) != {"number"}:
         return columns_preprocessing(name, X)
-    if has_missing(X):
+    try:
+        gaps = has_missing(X)
+    except ValueError as error:
+        if getattr(getattr(X, "dtype", None), "kind", "") not in set("OUS"):
+            raise
+        reason = str(error).rstrip(".")
+        msg = (
+            f"{reason}: without preprocessing= an array must hold numbers; make it a DataFrame, of "
+            "which each column is dealt with as what it holds"
+        )
+        raise InvalidArgument(msg) from error
+    if gaps:
         return filled_preprocessing(name, any_preprocessing(name))
     return any_preprocessing(name)
 

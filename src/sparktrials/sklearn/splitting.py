@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,40 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
     check_cv,
 )
+from sklearn.utils import _safe_indexing
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["Splitting"]
+__all__ = ["Splitting", "all_have", "rows_of"]
+
+#: Bytes from which rows that follow one another are not copied.
+_LARGE = 1 << 25
+
+
+def rows_of(X: Any, places: Any) -> Any:  # noqa: ANN401 - any data, an array
+    """Return some rows; of large data those that follow one another as they stand there.
+
+    Such an array cannot be written to: it is a part of what all trials share.
+    """
+    n = len(places)
+    in_a_row = n > 0 and places[-1] - places[0] == n - 1 and bool((np.diff(places) == 1).all())
+    if not in_a_row or _n_bytes(X) < _LARGE:
+        return _safe_indexing(X, places)
+    part = _safe_indexing(X, slice(int(places[0]), int(places[-1]) + 1))
+    if isinstance(part, np.ndarray):
+        part.flags.writeable = False
+    return part
+
+
+def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # noqa: ANN401 - arrays
+    """Whether each part that is fitted by has samples of all labels."""
+    return all(len(np.unique(y[fit_by])) == len(labels) for fit_by, _ in parts)
+
+
+def _n_bytes(X: Any) -> int:  # noqa: ANN401
+    if hasattr(X, "memory_usage"):  # of pandas; strings are not looked into
+        return int(X.memory_usage(index=False).sum())
+    return int(getattr(X, "nbytes", 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

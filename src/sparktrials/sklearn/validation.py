@@ -5,6 +5,7 @@ Frames and text are left as they are: what becomes of their columns is for the p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,17 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
+from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
 
-__all__ = ["checked_features", "checked_target", "has_missing", "is_frame", "is_text"]
+__all__ = [
+    "checked_exogenous",
+    "checked_features",
+    "checked_target",
+    "has_missing",
+    "is_frame",
+    "is_text",
+]
 
 
 def is_frame(X: Any) -> bool:  # noqa: ANN401 - any data
@@ -93,3 +102,19 @@ def checked_target(estimator: Any, X: Any, y: Any, *, classification: bool) -> A
     elif y.dtype.kind == "O":
         y = y.astype(np.float64)
     return y
+
+
+def checked_exogenous(exogenous: Sequence[Any], y: Any) -> Sequence[Any]:  # noqa: ANN401
+    """Return exogenous data sets, each of as many samples as the target.
+
+    Raises
+    ------
+    InvalidArgument
+        If one has more or fewer.
+    """
+    for i, data in enumerate(exogenous):
+        n = data.shape[0] if hasattr(data, "shape") else len(data)
+        if n != len(y):
+            msg = f"EX_list[{i}] has {n} samples, but y has {len(y)}"
+            raise InvalidArgument(msg)
+    return exogenous

@@ -117,3 +117,11 @@ def test_what_no_model_takes():
         InvalidArgument, match=r"column 'b' \(object\) has cells of type dict, list"
     ):
         search().fit(X, [0, 1])
+
+
+@pytest.mark.parametrize("dtype", [object, str])
+def test_an_array_with_strings_says_what_to_do(dtype):
+    X = np.array([["a", "1"], ["b", "2"]] * 20, dtype=dtype)
+    search = HyperoptEstimator(max_evals=1)
+    with pytest.raises(InvalidArgument, match="make it a DataFrame"):
+        search.fit(X, [0, 1] * 20)

@@ -294,6 +294,9 @@ def test_labels_of_all_kinds(iris, monkeypatch):
     assert found.predict_proba(X).shape == (150, 3)
     found.fit(X, y)
     assert isinstance(found.best_pipeline_[-1], Numbers)
+    found.cv = [(np.flatnonzero(y != 1), np.arange(len(y)))]  # no sample of a label to fit by
+    assert 0.3 < found.fit(X, y).best_loss_ < 0.4
+    assert isinstance(found.best_pipeline_[-1], Numbers)
 
 
 @pytest.mark.newest

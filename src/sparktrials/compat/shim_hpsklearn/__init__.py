@@ -1,0 +1,1 @@
+"""Another folder for ``PYTHONPATH``, where Hyperopt-Sklearn is not installed: `hpsklearn`."""
