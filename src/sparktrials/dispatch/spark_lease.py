@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sparktrials.dispatch.channel.events import Disconnected, Reason
 from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.worker import TIMEOUT_GRACE_S
 from sparktrials.study.protocols import Cancelled, Lost, Returned
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sparktrials.study.protocols import Event
     from sparktrials.study.trial import Trial
 
-__all__ = ["OVERDUE_S", "Lease", "overdue", "warn_of_silence", "what_became"]
+__all__ = ["OVERDUE_S", "Lease", "overdue", "what_became"]
 
 logger = logging.getLogger("sparktrials.spark")
 
@@ -44,6 +45,9 @@ class Lease:
         Trials that it has and that have no outcome yet, in the order that they run.
     begun
         When the first of them began.
+    gone
+        When its connection broke: that of a process that dies does so at once, while Spark may take
+        long to say what became of it.
     asks
         Whether a trial of it has asked whether to stop.
     idle_since
@@ -59,11 +63,31 @@ class Lease:
     since: float = math.inf
     sent: deque[Trial] = field(default_factory=deque)
     begun: float = math.inf
+    gone: float = math.inf
     asks: bool = False
     idle_since: float | None = None
     over: bool = False
     overdue: bool = False
     wanted: set[int] = field(default_factory=set)
+
+    def disconnected(self, event: Disconnected, at: float) -> None:
+        """Take note of the connection's end; tell people where nothing is heard of the slot."""
+        self.peer = None
+        self.over = True
+        if event.reason is Reason.LOST:
+            self.gone = at
+        if event.reason is Reason.SILENT and self.sent:
+            logger.warning(
+                "%s, which runs trial %d, is silent (%s): it is stopped, overloaded or cut off; "
+                "what it may yet bring back counts, and Spark says if it is lost",
+                self.host,
+                self.sent[0].id,
+                event.detail,
+            )
+
+    def ran(self, until: float) -> float:
+        """Return the seconds that the first of its trials can have run by then."""
+        return min(until, self.gone) - self.begun
 
     def take(self, trial_id: int, attempt: int) -> bool:
         """Take a trial from `sent`; return whether it was there."""
@@ -78,23 +102,11 @@ def overdue(leases: Iterable[Lease], limit: float | None, now: float) -> list[Le
     """Return, and mark, leases whose trial should long have been ended by its own worker."""
     if limit is None:
         return []
-    late = now - limit - TIMEOUT_GRACE_S - OVERDUE_S
-    found = [lease for lease in leases if lease.begun < late and lease.sent and not lease.overdue]
+    late = limit + TIMEOUT_GRACE_S + OVERDUE_S
+    found = [x for x in leases if x.sent and not x.overdue and x.ran(now) > late]
     for lease in found:
         lease.overdue = True
     return found
-
-
-def warn_of_silence(lease: Lease, detail: str) -> None:
-    """Tell people that nothing is heard of a slot that runs trials."""
-    if lease.sent:
-        logger.warning(
-            "%s, which runs trial %d, is silent (%s): it is stopped, overloaded or cut off; what "
-            "it may yet bring back counts, and Spark says if it is lost",
-            lease.host,
-            lease.sent[0].id,
-            detail,
-        )
 
 
 def what_became(lease: Lease, ending: Ending, study: SparkStudy, at: float) -> list[Event]:
@@ -134,4 +146,4 @@ def _is_late(lease: Lease, study: SparkStudy, at: float) -> bool:
     limit = study.task.trial_timeout
     if limit is None:
         return False
-    return at - lease.begun > limit + TIMEOUT_GRACE_S - _TOLD_LATE_S
+    return lease.ran(at) > limit + TIMEOUT_GRACE_S - _TOLD_LATE_S

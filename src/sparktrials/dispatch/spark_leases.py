@@ -18,14 +18,14 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sparktrials.dispatch.channel.events import Connected, Disconnected, Message, Reason
+from sparktrials.dispatch.channel.events import Connected, Disconnected, Message
 from sparktrials.dispatch.lease import TASK_IDLE_S
 from sparktrials.dispatch.messages import decode_outcomes, decode_report, decode_returned
 from sparktrials.dispatch.pacing import Pacer
 from sparktrials.dispatch.spark_crowd import Crowd
 from sparktrials.dispatch.spark_errors import Verdict
 from sparktrials.dispatch.spark_jobs import Job, JobEnd
-from sparktrials.dispatch.spark_lease import Lease, overdue, warn_of_silence, what_became
+from sparktrials.dispatch.spark_lease import Lease, overdue, what_became
 from sparktrials.dispatch.spark_queue import TrialQueue
 from sparktrials.dispatch.spark_reach import Reach
 from sparktrials.dispatch.worker import decode_pickled, specs
@@ -286,10 +286,7 @@ class Leases:
             return []
         if isinstance(item, Disconnected):
             del self._peers[item.peer]
-            lease.peer = None
-            lease.over = True
-            if item.reason is Reason.SILENT:
-                warn_of_silence(lease, item.detail)
+            lease.disconnected(item, self._heard)
             if lease.idle_since is not None:
                 self._idle.remove(lease)
                 lease.idle_since = None

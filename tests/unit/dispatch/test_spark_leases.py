@@ -721,6 +721,20 @@ def test_returning_nonsense_ends_the_connection(wrong):
     assert bench.server.dropped == [100]
 
 
+def test_a_process_that_died_in_time_has_not_timed_out_however_late_spark_says_so(clock):
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.submit(1)
+    bench.connect(0)
+    clock[0] += 1.0
+    bench.disconnect(0)
+    clock[0] += 16.0
+    bench.leases.look_up()
+    assert bench.jobs.cancelled == []
+    (event,) = bench.end(0, LOST)
+    assert isinstance(event, Lost)
+    assert not event.timed_out
+
+
 def test_a_trial_that_dies_of_its_time_out_after_others_of_its_batch_has_timed_out(clock):
     """Their outcomes came when it had already begun."""
     bench = Bench(slots=1, trial_timeout=5.0)
