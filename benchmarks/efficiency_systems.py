@@ -6,8 +6,11 @@ Imports of a system are inside the functions: ours run where sparktrials is, pee
 from __future__ import annotations
 
 import importlib
+import tempfile
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ PEERS = (
     "optuna-group",
     "optuna-gp",
     "optuna-cma",
+    "smac",
 )
 
 Asked = tuple[Any, dict[str, Any]]
@@ -166,12 +170,62 @@ class Optuna:
             self._study.tell(trial, loss)
 
 
+class Smac:
+    """SMAC's facade for hyperparameters: random forests."""
+
+    def __init__(self, space: dict[str, Any], seed: int, trials: int) -> None:
+        import smac
+        from ConfigSpace import ConfigurationSpace
+
+        made = ConfigurationSpace(seed=seed)
+        self._add(made, space, None)
+        self._folder = tempfile.TemporaryDirectory()
+        scenario = smac.Scenario(
+            made,
+            deterministic=True,
+            n_trials=trials,
+            seed=seed,
+            output_directory=Path(self._folder.name),
+        )
+        self._facade = smac.HyperparameterOptimizationFacade(scenario, logging_level=False)
+
+    def _add(self, made: Any, space: dict[str, Any], under: tuple[Any, int] | None) -> None:
+        import ConfigSpace
+
+        for label, (kind, *given) in space.items():
+            if kind == "choice":
+                parameter = ConfigSpace.Categorical(label, list(range(len(given[0]))))
+            elif kind == "int":
+                parameter = ConfigSpace.Integer(label, tuple(given))
+            else:
+                parameter = ConfigSpace.Float(label, tuple(given), log=kind == "log")
+            made.add(parameter)
+            if under is not None:
+                made.add(ConfigSpace.EqualsCondition(parameter, *under))
+            if kind == "choice":
+                for i, option in enumerate(given[0]):
+                    if isinstance(option, dict):
+                        self._add(made, option, (parameter, i))
+
+    def ask(self, n: int) -> Sequence[Asked]:
+        asked = [self._facade.ask() for _ in range(n)]
+        return [(info, dict(info.config)) for info in asked]
+
+    def tell(self, asked: Sequence[Asked], losses: Sequence[float]) -> None:
+        from smac.runhistory import TrialValue
+
+        for (info, _), loss in zip(asked, losses, strict=True):
+            self._facade.tell(info, TrialValue(cost=loss), save=False)
+
+
 def optimizer(algo: str, space: dict[str, Any], seed: int, workers: int, trials: int) -> Any:
     """Return a new optimizer of an algorithm by its name: ``tpe``, ``optuna-gp``.
 
     Ours take settings: ``tpe:n_EI_candidates=24,gamma=0.25``.
     """
     system, _, name = algo.partition("-")
+    if system == "smac":
+        return Smac(space, seed, trials)
     peers: dict[str, Any] = {"hyperopt": Hyperopt, "optuna": Optuna}
     make = peers.get(system)
     if make is None:
@@ -187,7 +241,7 @@ def version(algo: str) -> str:
     ImportError
         If it cannot be run here.
     """
-    system = algo.partition("-")[0] if "-" in algo else "sparktrials"
+    system = algo.partition("-")[0] if algo in PEERS else "sparktrials"
     found = importlib.import_module(system)
     for needs, module in (("optuna-gp", "torch"), ("optuna-cma", "cmaes")):
         if algo == needs:
@@ -195,4 +249,4 @@ def version(algo: str) -> str:
     if system == "sparktrials" and not hasattr(found, algo.partition(":")[0]):
         msg = f"sparktrials has no {algo}"
         raise ImportError(msg)
-    return f"{system} {found.__version__}"
+    return f"{system} {getattr(found, '__version__', None) or metadata.version(system)}"

@@ -77,7 +77,10 @@ class Believed:
     def posterior(
         self, history: History
     ) -> tuple[Posterior, NDArray[np.float64], NDArray[np.float64]]:
-        """Return the process; its means at finished trials, and their coordinates, best first."""
+        """Return the process; its means at all trials, and their coordinates, best first.
+
+        Pending ones are among them: what they are taken for is not to be improved on twice.
+        """
         e = self.embedding
         rows = np.array(self._finished, dtype=np.intp)
         theta = self._hyperparameters(history, rows)
@@ -88,8 +91,10 @@ class Believed:
         Z = e.coordinates(history.X[rows])
         pending = np.flatnonzero(_PENDING[history.states])[-MAX_PENDING:]
         posterior = Posterior(Hyperparameters.of(theta), e.features(Z), e.owner, y)
-        posterior.add(e.features(e.coordinates(history.X[pending])))
-        mean = posterior.mean(e.features(Z))
+        under_way = e.coordinates(history.X[pending])
+        posterior.add(e.features(under_way))
+        mean = np.concatenate([posterior.mean(e.features(Z)), posterior.believed])
+        Z = np.concatenate([Z, under_way])
         order = np.argsort(mean, kind="stable")
         return posterior, mean[order], Z[order]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -36,18 +36,37 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "suggest"]
 
-#: Draws of which the best few are climbed from: from the prior, and near the best trials.
-N_DRAWS = 1024
-N_NEAR = 512
+#: The number of the best trials near which points are drawn.
 N_BEST = 5
 #: Share of the points whose branches are those that are owed a trial; the others' are where
 #: improvement is expected. A process that knows one branch well expects little of the others.
 OWED = 0.5
-#: How many are climbed from, and for how long.
-N_STARTS = 4
-ITERATIONS = 40
+#: From so many pending trials on, how points share the room matters, and no longer the last digits
+#: of each: less effort is spent on them.
+CROWDED = 64
 #: Prior draws that are looked through for an untried point.
 N_FRESH = 256
+
+
+class _Effort(NamedTuple):
+    """How a point is sought: draws from the prior, and near the best trials; climbs from the best.
+
+    Attributes
+    ----------
+    draws, near
+        How many there are of both.
+    starts, iterations
+        How many are climbed from, and for how long.
+    """
+
+    draws: int
+    near: int
+    starts: int
+    iterations: int
+
+
+_THOROUGH = _Effort(draws=1024, near=512, starts=4, iterations=40)
+_BRISK = _Effort(draws=256, near=128, starts=1, iterations=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +141,17 @@ class _Seeker:
         if self._branching is not None:
             self._branching.join(row)
         if self._posterior is not None:
-            e = self._embedding
-            self._posterior.add(e.features(e.coordinates(row[None])))
+            self._believe(self._posterior, row)
         return found
+
+    def _believe(self, posterior: Posterior, row: NDArray[np.float64]) -> None:
+        """Take a point for what is expected of it."""
+        Z = self._embedding.coordinates(row[None])
+        posterior.add(self._embedding.features(Z))
+        mean = posterior.believed[-1]
+        place = int(np.searchsorted(self._means, mean, side="right"))
+        self._means = np.insert(self._means, place, mean)
+        self._known = np.insert(self._known, place, Z[0], axis=0)
 
     def _first(self, trial_id: int) -> NDArray[np.float64]:
         e = self._embedding
@@ -132,14 +159,16 @@ class _Seeker:
 
     def _sought(self, posterior: Posterior, rng: np.random.Generator) -> NDArray[np.float64]:
         e = self._embedding
+        effort = _THOROUGH if posterior.size - posterior.n < CROWDED else _BRISK
         branches, around = self._branches(rng)
-        Z = e.draws(rng.random((N_DRAWS, len(e))), branches)
+        Z = e.draws(rng.random((effort.draws, len(e))), branches)
         if len(around):
-            Z = np.concatenate([Z, neighbours(e, self._known[around[:N_BEST]], rng, N_NEAR)])
+            best_few = self._known[around[:N_BEST]]
+            Z = np.concatenate([Z, neighbours(e, best_few, rng, effort.near)])
         best = float(self._means[around[0] if len(around) else 0])
-        climber = Climber(e, posterior, best, ITERATIONS)
+        climber = Climber(e, posterior, best, effort.iterations)
         values = climber.values(Z)
-        found = [climber.climb(Z[i]) for i in starts(e, Z, values, N_STARTS)]
+        found = [climber.climb(Z[i]) for i in starts(e, Z, values, effort.starts)]
         ends = np.array([z for z, _ in found])
         order = np.argsort([-value for _, value in found], kind="stable")
         candidates = np.concatenate([ends[order], Z[np.argsort(-values, kind="stable")]])

@@ -242,6 +242,8 @@ class Posterior:
         self.root = np.sqrt(hyper.weights)[owner]  # (f,) factors of features
         self.n = 0
         self.size = 0
+        #: What each pending point is taken to come out as.
+        self.believed: list[float] = []
         self._A = np.empty((0, F.shape[1]))
         self._W = np.empty((0, 0))  # the inverse of the Cholesky factor
         self._allocate(n)
@@ -323,6 +325,7 @@ class Posterior:
                 self._allocate(n + 1)
             gap = a - self._A[:n]
             k = self.hyper.amplitude * matern(np.einsum("ij,ij->i", gap, gap))[0] + OFFSET
+            self.believed.append(float(k[: self.n] @ self._alpha))
             W = self._W[:n, :n]
             v = W @ k
             rest = self.variance + self.hyper.noise - float(v @ v)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import pickle
 import warnings
 from functools import partial
@@ -234,6 +235,28 @@ def test_pending_points_are_kept_away_from():
     alone = suggest(space, history)[0]["x"]
     history.put(Trial(id=4, state=TrialState.RUNNING, point={"x": alone}))
     assert abs(suggest(space, history)[0]["x"] - alone) > 0.005
+
+
+def test_a_batch_does_not_crowd_where_the_first_of_it_is():
+    """What a pending point is taken for is the best there is: no improvement on less than that."""
+    tree = {label: hp.uniform(label, -5, 5) for label in "xyz"}
+    space = compile_space(tree)
+    before = draws(space, 30)
+    history = finished(space, before, [sum(v * v for v in p.values()) for p in before])
+    first, *others = ([p[label] for label in "xyz"] for p in suggest(space, history, 6))
+    assert math.hypot(*first) < 1
+    assert min(math.dist(first, other) for other in others) > 0.1
+
+
+def test_many_pending_points_are_a_sequence_too(monkeypatch):
+    monkeypatch.setattr(gp, "CROWDED", 2)
+    space = compile_space(MIXED)
+    points = draws(space, 12)
+    history = finished(space, points, list(range(12)))
+    batch = suggest(space, history, 5)
+    for point in batch:
+        assert suggest(space, history) == [point]
+        history.put(Trial(id=history.next_id, state=TrialState.NEW, point=point))
 
 
 def test_cancelled_trials_are_ignored():
