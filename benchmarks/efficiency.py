@@ -10,7 +10,7 @@ ranks over all suites. README.md says what the suites are.
 
 ``--workers P`` gives points P at a time, and results P at a time. With ``--clock`` there are P
 workers on a virtual clock instead, each free one gets its point at once, and a trial takes
-log-normal time; printed are simulated seconds, too.
+log-normal time; ``efficiency_speedup.py`` says what that is worth in simulated seconds.
 
 A run is a process's work on one problem with one seed. Runs are kept in the file of ``--results``
 and not done again; ``--again ALGO`` does those of an algorithm again.
