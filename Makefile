@@ -11,7 +11,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup setup-peers setup-packages setup-thin setup-oldest setup-bench setup-tests demo test check fmt lint type unit spark oldest bench \
-    efficiency soak clean
+    efficiency pipelines soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -93,6 +93,13 @@ bench: setup setup-peers
 ## make efficiency    what a search finds, and with how few trials, beside the peers (hours)
 efficiency: setup-bench
 	.venv-bench/bin/python benchmarks/efficiency.py --results .venv-bench/efficiency.jsonl
+
+## make pipelines     how good the pipelines of sparktrials.sklearn are, beside the peers (hours)
+pipelines: setup-bench
+	.venv-bench/bin/python benchmarks/pipelines.py --results .venv-bench/pipelines.jsonl
+	.venv-bench/bin/python benchmarks/pipelines.py --speed --results .venv-bench/pipelines.jsonl
+	.venv-bench/bin/python benchmarks/pipelines_pruning.py --results .venv-bench/pruning.json
+	.venv-bench/bin/python -m pytest -m soak tests/unit/sklearn/test_published.py
 
 ## make soak     the long tests
 soak: setup
