@@ -1,7 +1,7 @@
 """What a large frame costs executors: resident memory of each while trials of pipelines run.
 
     scripts/with-spark local-cluster .venv/bin/python benchmarks/pipelines_memory.py
-        [--heap 512] [--megabytes 500] [--trials 200] [--columns 100] [--folds 0]
+        [--heap 1024] [--megabytes 500] [--trials 200] [--columns 100] [--folds 0]
 
 ``--heap`` is the memory of an executor's JVM in MB; Spark keeps what it has sent there, too, as far
 as there is room.
@@ -15,7 +15,6 @@ fifth; each fold is a copy of most of the frame then.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import threading
 import time
@@ -90,7 +89,7 @@ def frame_of(megabytes: float, columns: int) -> tuple[pd.DataFrame, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--heap", type=int, default=512)
+    parser.add_argument("--heap", type=int, default=1024)
     parser.add_argument("--megabytes", type=float, default=500)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--columns", type=int, default=100)
@@ -131,7 +130,6 @@ def main() -> None:
             f"executor {pid}: at most {most / MB:.0f} MB (JVM {jvm / MB:.0f}, Python "
             f"{python / MB:.0f}), allowed {(frame + ALLOWED) / MB:.0f}: {verdict}"
         )
-    print(json.dumps({"frame": int(frame), "most": [int(m) for m in watch.most.values()]}))
     spark.stop()
 
 
