@@ -111,7 +111,7 @@ def main() -> None:
         rank_a, rank_b = ((1 + (finals[None, :] < x[:, None]).sum(axis=1)).mean() for x in (a, b))
         print(
             f"| {name} | {len(runs)} | {spared.mean():.0%} | {rank_a:.2f} | {rank_b:.2f} | "
-            f"{(a < b).mean():.1%} | {(b < a).mean():.1%} | {missed.mean():.1%} |",
+            f"{(a < b).mean():.1%}, {(b < a).mean():.1%} | {missed.mean():.1%} |",
             flush=True,
         )
 

@@ -85,7 +85,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; with one
         that has trials already the search goes on, `max_evals` being the trials in all.
     prune
-        Whether a trial without a chance after its first folds is spared the others.
+        Whether a trial without a chance after its first folds is spared the others. `loss_fn` is
+        called on the samples of some folds, too, then.
 
     Attributes
     ----------
@@ -124,7 +125,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         scoring: Any = None,  # noqa: ANN401
         cv: Any = None,  # noqa: ANN401
         trials: Any = None,  # noqa: ANN401
-        prune: bool = False,
+        prune: bool = True,
     ) -> None:
         self.preprocessing = preprocessing
         self.ex_preprocs = ex_preprocs
