@@ -69,12 +69,7 @@ THIRD_PARTY = {
         "compat/pyll/travel.py",
         "dispatch/processes.py",
     ],
-    "pyspark": [
-        "dispatch/spark*.py",
-        "dispatch/shipping.py",
-        "dispatch/java.py",
-        "sklearn/ranks.py",  # on executors
-    ],
+    "pyspark": ["dispatch/spark*.py", "dispatch/shipping.py", "dispatch/java.py"],
     "py4j": ["dispatch/spark*.py"],
     "pyarrow": ["dispatch/spark*.py", "api/frames.py", "api/tabular.py"],
     # for its types only but for the first

@@ -24,7 +24,7 @@ from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective, f
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.partial_fit import RETRAIN
-from sparktrials.sklearn.racing import Race, losses_of
+from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.spaces import is_classification, space_of
 from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.tags import PipelineTags
@@ -85,8 +85,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; with one
         that has trials already the search goes on, `max_evals` being the trials in all.
     prune
-        Whether a trial without a chance after its first folds is spared the others. `loss_fn` is
-        called on the samples of some folds, too, then.
+        Whether a trial without a chance after its first folds is spared the others; not with
+        `loss_fn`, which judges all samples together.
 
     Attributes
     ----------
@@ -322,14 +322,15 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         )
         self._widths = widths
         self._compiled = compiled
-        known = losses_of((trial.result for trial in self.trials_.history), len(parts))
+        results = (trial.result for trial in self.trials_.history)
         objective = PipelineObjective(
             data=broadcast(self._data),
             judgement=judgement,
             seed=self._seed,
             n_jobs=self.n_jobs,
             use_partial_fit=self.use_partial_fit,
-            race=Race(known) if self.prune else None,
+            # What loss_fn is made for are all samples: some may lack a label, say.
+            race=race_of(results, len(parts)) if self.prune and not self.loss_fn else None,
         )
         increment = self.fit_increment
         while True:

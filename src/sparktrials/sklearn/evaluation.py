@@ -199,26 +199,26 @@ class PipelineObjective:
         race = self.race if ranks.number == 1 else None  # which has no fold to wait for
         folds: list[_Fold] = []
         losses: list[float] = []
-        for part in ranks.mine(data.parts):
-            folds.append(self._fold(pipeline, data, part, classification=recipe.classification))
-            if race is not None and len(folds) < len(data.parts):
-                losses.append(float(self._found(folds, recipe)["loss"]))
-                current_trial().report(len(folds) - 1, losses[-1])
-                estimate = race.hopeless(losses)
-                if estimate is not None:
-                    result |= {"loss": estimate, "pruned_after": len(folds)}
-                    break
-        else:
-            folds = ranks.gathered(folds)
-            result |= self._found(folds, recipe)
-            if race is not None:
-                result["losses"] = [*losses, float(result["loss"])]
-                race.ended(result["losses"])
+        with _counted_warnings() as counted:  # of scores; those of fits are counted with them
+            for part in ranks.mine(data.parts):
+                folds.append(self._fold(pipeline, data, part, classification=recipe.classification))
+                if race is not None and len(folds) < len(data.parts):
+                    losses.append(float(self._found(folds, recipe)["loss"]))
+                    current_trial().report(len(folds) - 1, losses[-1])
+                    estimate = race.hopeless(losses)
+                    if estimate is not None:
+                        result |= {"loss": estimate, "pruned_after": len(folds)}
+                        break
+            else:
+                folds = ranks.gathered(folds)
+                result |= self._found(folds, recipe)
+                if race is not None:
+                    result["losses"] = [*losses, float(result["loss"])]
+                    race.ended(result["losses"])
         result["n_folds"] = len(folds)
         rounds = [fold.rounds for fold in folds if fold.rounds is not None]
         if rounds:
             result["iterations"] = max(rounds)
-        counted: collections.Counter[str] = collections.Counter()
         for fold in folds:
             counted.update(fold.warnings)
         if counted:

@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-__all__ = ["Race", "losses_of"]
+__all__ = ["Race", "race_of"]
 
+#: Folds above which it is not worth to look after each of them: one leaves out a few samples.
+_MOST_FOLDS = 20
 #: Pipelines that are judged by all folds before one is ended early.
 _FIRST = 8
 #: How many times the root mean square of earlier turns a pipeline must be behind.
@@ -68,7 +70,12 @@ class Race:
         return best + behind if behind > max(_TIMES * turn, 0.0) else None
 
 
-def losses_of(results: Iterable[Any], n_folds: int) -> list[Losses]:
-    """Return the losses, fold by fold, that results of earlier trials have kept."""
+def race_of(results: Iterable[Any], n_folds: int) -> Race | None:
+    """Return a race that begins with what earlier trials' results have kept.
+
+    None if there is nothing to win by it: one fold, or so many that each says next to nothing.
+    """
+    if not 1 < n_folds <= _MOST_FOLDS:
+        return None
     kept = (result.get("losses") for result in results if result)
-    return [tuple(losses) for losses in kept if losses and len(losses) == n_folds]
+    return Race(losses for losses in kept if losses and len(losses) == n_folds)

@@ -51,9 +51,8 @@ class Ranks:
 
 def ranks_here() -> Ranks:
     """Return the tasks of the trial that runs here."""
-    if "pyspark" not in sys.modules:  # an executor's Python has it
+    module = sys.modules.get("pyspark.taskcontext")  # which an executor's Python has loaded
+    context = None if module is None else module.TaskContext.get()
+    if module is None or not isinstance(context, module.BarrierTaskContext):
         return Ranks(None)
-    from pyspark import BarrierTaskContext, TaskContext  # noqa: PLC0415
-
-    context = TaskContext.get()
-    return Ranks(context if isinstance(context, BarrierTaskContext) else None)
+    return Ranks(context)

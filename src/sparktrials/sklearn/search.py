@@ -26,7 +26,7 @@ from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials, with_cause
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
-from sparktrials.sklearn.racing import Race, losses_of
+from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
 
@@ -184,12 +184,12 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         )
         if not (self.warm_start and hasattr(self, "trials_")):
             self.trials_ = self._new_trials()
-        known = losses_of((trial.result for trial in self.trials_.history), len(splits))
+        earlier = (trial.result for trial in self.trials_.history)
         fmin(
             FoldsObjective(
                 shared=broadcast(shared),
                 metric=metric,
-                race=Race(known) if self.prune else None,
+                race=race_of(earlier, len(splits)) if self.prune else None,
             ),
             tree,
             algo=self.algo,

@@ -15,7 +15,7 @@ from sklearn.metrics import zero_one_loss
 
 from sparktrials import Trials, hp
 from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, k_neighbors_classifier
-from sparktrials.sklearn.racing import Race, losses_of
+from sparktrials.sklearn.racing import Race, race_of
 from sparktrials.sklearn.ranks import Ranks, ranks_here
 from sparktrials.sklearn.splitting import rows_of
 
@@ -73,9 +73,15 @@ def test_it_travels_without_what_it_learnt():
     assert race.hopeless((0.5,)) == pytest.approx(0.5)
 
 
-def test_losses_of_earlier_trials_with_as_many_folds():
-    results = [{"losses": [1, 2, 3]}, {"losses": [1, 2]}, {"pruned_after": 1}, None]
-    assert losses_of(results, 3) == [(1, 2, 3)]
+def test_it_begins_with_earlier_trials_of_as_many_folds():
+    results = [*({"losses": list(losses)} for losses in JUDGED), {"losses": [0.0, 0.0]}, {}, None]
+    assert race_of(results, 3).hopeless((0.5,)) == pytest.approx(0.505)
+    assert race_of(results, 2).hopeless((0.5,)) is None
+
+
+@pytest.mark.parametrize("n_folds", [1, 21, 150])
+def test_there_is_none_where_a_fold_is_all_or_nothing(n_folds):
+    assert race_of([], n_folds) is None
 
 
 def neighbors(**given):
@@ -106,11 +112,22 @@ def test_a_search_prunes(iris):
 
 def test_a_search_goes_on_with_what_is_known(iris):
     trials = Trials()
-    neighbors(prune=True, trials=trials, loss_fn=zero_one_loss).fit(*iris, n_folds=5)
-    again = neighbors(prune=True, trials=trials, loss_fn=zero_one_loss)
+    neighbors(prune=True, trials=trials, scoring="accuracy").fit(*iris, n_folds=5)
+    again = neighbors(prune=True, trials=trials, scoring="accuracy")
     again.max_evals = 40
     again.fit(*iris, n_folds=5)
     assert any("pruned_after" in t.result for t in list(again.trials.history)[30:])
+
+
+def test_a_loss_of_ones_own_gets_all_samples(iris):
+    sizes = []
+
+    def loss(target, predicted):
+        sizes.append(len(target))
+        return zero_one_loss(target, predicted)
+
+    neighbors(loss_fn=loss).fit(*iris, n_folds=5)
+    assert set(sizes) == {150}
 
 
 def test_results_of_pruned_trials(iris):
