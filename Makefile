@@ -10,7 +10,7 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup setup-peers setup-packages setup-thin setup-oldest setup-bench setup-tests demo test check fmt lint type unit spark oldest bench \
+.PHONY: help setup setup-peers setup-packages setup-thin setup-oldest setup-bench setup-pipelines setup-tests demo test check fmt lint type unit spark oldest bench \
     efficiency pipelines soak clean
 
 help:
@@ -42,6 +42,9 @@ setup-tests: setup
 
 setup-bench:
 	@scripts/venv .venv-bench -e . --group bench
+
+setup-pipelines:
+	@scripts/venv .venv-pipelines -e . --group pipelines
 
 ## make demo     a first study on Spark, TRIALS=60 trials
 demo: setup
@@ -95,11 +98,11 @@ efficiency: setup-bench
 	.venv-bench/bin/python benchmarks/efficiency.py --results .venv-bench/efficiency.jsonl
 
 ## make pipelines     how good the pipelines of sparktrials.sklearn are, beside the peers (hours)
-pipelines: setup-bench
-	.venv-bench/bin/python benchmarks/pipelines.py --results .venv-bench/pipelines.jsonl
-	.venv-bench/bin/python benchmarks/pipelines.py --speed --results .venv-bench/pipelines.jsonl
-	.venv-bench/bin/python benchmarks/pipelines_pruning.py --results .venv-bench/pruning.json
-	.venv-bench/bin/python -m pytest -m soak tests/unit/sklearn/test_published.py
+pipelines: setup-pipelines
+	.venv-pipelines/bin/python benchmarks/pipelines.py --results .venv-pipelines/pipelines.jsonl
+	.venv-pipelines/bin/python benchmarks/pipelines.py --speed --results .venv-pipelines/pipelines.jsonl
+	.venv-pipelines/bin/python benchmarks/pipelines_pruning.py --results .venv-pipelines/pruning.json
+	.venv-pipelines/bin/python -m pytest -m soak tests/unit/sklearn/test_published.py
 
 ## make soak     the long tests
 soak: setup
@@ -107,6 +110,6 @@ soak: setup
 
 ## make clean    remove environments, caches and what Spark left
 clean:
-	rm -rf .venv .venv35 .venv-peers .venv-packages .venv-thin .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+	rm -rf .venv .venv35 .venv-peers .venv-packages .venv-thin .venv-bench .venv-pipelines .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
 	    src/*.egg-info spark-warehouse metastore_db derby.log artifacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """How good the pipelines are that a search finds: ours beside scikit-learn's, Optuna and FLAML.
 
-    .venv-bench/bin/python benchmarks/pipelines.py [--sets cancer,boston] [--seeds 3] [--evals 40]
-        [--systems ours,random] [--results FILE]
+    .venv-pipelines/bin/python benchmarks/pipelines.py [--sets cancer,boston] [--seeds 3]
+        [--evals 40] [--systems ours,random] [--results FILE]
 
 For each data set and seed a quarter is held out; each system searches the rest, by the same three
 folds and with as many evaluations (FLAML with as many seconds as ours took), and is judged by the
@@ -9,7 +9,7 @@ score of its model on the quarter: accuracy, or R². Printed are the mean ranks,
 the scores by data set, and seconds of CPU. Runs are kept in the file of ``--results`` and not done
 again.
 
-    .venv-bench/bin/python benchmarks/pipelines.py --speed --results FILE
+    .venv-pipelines/bin/python benchmarks/pipelines.py --speed --results FILE
 
 prints how much faster 8 workers are than 1, on a virtual clock, by the durations of our runs.
 

@@ -1,6 +1,6 @@
 """What it saves, and costs, to spare hopeless pipelines their later folds.
 
-    .venv-bench/bin/python benchmarks/pipelines_pruning.py [--sets sonar,boston] [--trials 60]
+    .venv-pipelines/bin/python benchmarks/pipelines_pruning.py [--sets sonar,boston] [--trials 60]
         [--folds 5] [--results FILE]
 
 Random pipelines of the default space are judged by all folds, once. Then searches among them are
