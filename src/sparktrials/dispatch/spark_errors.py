@@ -21,12 +21,20 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """A verdict with the reason in one line, and host and stage where Spark names them."""
+    """A verdict with the reason in one line, and host and stage where Spark names them.
+
+    Attributes
+    ----------
+    executor_lost
+        Whether the whole executor is gone: no trial's time-out does that, and Spark may take long
+        to notice.
+    """
 
     verdict: Verdict
     reason: str
     host: str | None = None
     stage: int | None = None
+    executor_lost: bool = False
 
 
 _ENVIRONMENT = (
@@ -60,6 +68,7 @@ _CANCELLED = re.compile(
 )
 _HOST = re.compile(r"\(TID \d+\) \((\S+) executor (\S+)\)")
 _STAGE = re.compile(r"[Tt]ask \d+(?:\.\d+)? in stage (\d+)\.")
+_EXECUTOR_LOST = "the executor was lost"
 _CAUSES = (
     (  # the first that matches counts
         re.compile(r"Python worker exited unexpectedly|Python worker process terminated"),
@@ -70,7 +79,7 @@ _CAUSES = (
     ),
     (
         re.compile(r"ExecutorLostFailure[^\n]*?Reason: ([^\n]*)"),
-        "the executor was lost",
+        _EXECUTOR_LOST,
     ),
     (re.compile(r"OutOfMemoryError[^\n]*"), "the executor ran out of memory"),
     (
@@ -124,6 +133,7 @@ def _judge(text: str) -> JobFailure:
                 f"{reason} ({detail.strip()})" if detail else reason,
                 host,
                 stage,
+                executor_lost=reason is _EXECUTOR_LOST,
             )
     return JobFailure(
         Verdict.WORKER_LOST, f"the Spark job failed: {_first_line(text)}", host, stage

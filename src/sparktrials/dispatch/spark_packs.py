@@ -159,7 +159,8 @@ class Packs:
         self._jobs -= 1
         self._note_begun(batch, ran=ending.report is not None)
         crashed: list[Event] = [] if ending.crash is None else [Crashed(ending.crash)]
-        if batch.overdue and ending.report is None:
+        lost = ending.failure is not None and ending.failure.executor_lost
+        if batch.overdue and ending.report is None and not lost:
             return [*self._overdue(batch), *crashed]
         if ending.cancelled:
             return [*(Cancelled(t.id, t.attempt) for t in batch.trials), *crashed]
@@ -191,7 +192,7 @@ class Packs:
         if failure.verdict is Verdict.ENVIRONMENT:  # before it ran anything
             return [Returned(t.id, t.attempt) for t in batch.trials]
         alone = len(batch.trials) == 1
-        limit = self._study.task.trial_timeout
+        limit = None if failure.executor_lost else self._study.task.trial_timeout
         timed_out = False
         if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
             # It may have waited for a slot: what counts is the time in the task itself.

@@ -11,7 +11,8 @@ import pytest
 
 from sparktrials import hp
 from sparktrials.dispatch import spark_lease, spark_packs, worker
-from sparktrials.dispatch.spark_endings import Endings
+from sparktrials.dispatch.spark_endings import Ending, Endings
+from sparktrials.dispatch.spark_errors import judge
 from sparktrials.dispatch.spark_jobs import JobEnd
 from sparktrials.dispatch.spark_packs import Packs
 from sparktrials.dispatch.spark_study import SparkStudy
@@ -188,6 +189,20 @@ def test_the_last_trials_may_wait_for_slots_that_other_jobs_hold(clock):
     clock[0] += 10 + worker.TIMEOUT_GRACE_S + spark_lease.OVERDUE_S + 0.1
     bench.packs.look_up()
     assert len(bench.jobs.cancelled) == 1
+
+
+def test_an_executor_that_is_lost_is_no_time_out_however_late_spark_says_so(clock):
+    text = "(TID 1) (h executor 3): ExecutorLostFailure (executor 3 exited) Reason: code 137"
+    bench = Bench(slots=1, trial_timeout=10)
+    bench.submit(1)
+    clock[0] += 100
+    bench.packs.look_up()
+    job = bench.jobs.running.pop(0)
+    end = JobEnd(job, 100.0, None, RuntimeError(text))
+    failure = judge(end.error)
+    (lost,) = bench.packs.ended(end, Ending(failure=failure))
+    assert failure.executor_lost
+    assert (lost.alone, lost.timed_out) == (True, False)
 
 
 def test_an_outcome_that_comes_while_its_job_is_cancelled_counts(clock):
