@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import threading
 import uuid
 import weakref
@@ -208,9 +209,13 @@ def provide(references: Iterable[tuple[str, Any]]) -> None:
     known = this_process().sources
     known.clear()
     known.update((key, functools.partial(_load, reference)) for key, reference in references)
-    for key, handle in list(this_process().values.items()):
-        if key not in known:
-            handle.forget()
+    gone = [handle for key, handle in list(this_process().values.items()) if key not in known]
+    for handle in gone:
+        handle.forget()
+    if gone:  # what refers to itself is the collector's, which passes over what is frozen
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 def _load(reference: Any) -> Any:  # noqa: ANN401

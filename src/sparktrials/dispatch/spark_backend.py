@@ -30,6 +30,22 @@ class Shipment:
     handle: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a task, as Spark saw it.
+
+    Attributes
+    ----------
+    seconds
+        How long it ran.
+    executor_lost
+        Whether it ended with its executor.
+    """
+
+    seconds: float
+    executor_lost: bool
+
+
 class Backend(Protocol):
     """Runs single-task jobs on a Spark and cancels them by tag.
 
@@ -124,5 +140,5 @@ class Backend(Protocol):
     def judge(self, error: BaseException) -> JobFailure:
         """Return what an exception that `run` raised means."""
 
-    def seconds_in_task(self, stage: int | None) -> float | None:
-        """Return how long the first attempt at a stage's one task ran, if Spark still knows."""
+    def first_attempt(self, stage: int | None) -> Attempt | None:
+        """Return what became of the first attempt at a stage's one task, if Spark still knows."""

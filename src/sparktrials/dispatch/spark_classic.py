@@ -20,8 +20,8 @@ from sparktrials.dispatch.spark_errors import JobFailure, judge
 from sparktrials.dispatch.spark_resources import DECLINED, check_fits, grown_slots, profile_on
 from sparktrials.dispatch.spark_session import (
     STOPPED,
+    first_attempt,
     is_stopped,
-    seconds_in_task,
     setting_of,
     slots_of,
 )
@@ -29,6 +29,7 @@ from sparktrials.dispatch.spark_waiting import WaitingTasks
 from sparktrials.errors import SparkContextStopped
 
 if TYPE_CHECKING:
+    from sparktrials.dispatch.spark_backend import Attempt
     from sparktrials.dispatch.spark_barrier import BarrierJobs
     from sparktrials.dispatch.spark_channel import Place
     from sparktrials.dispatch.worker import Pack
@@ -278,9 +279,9 @@ class ClassicBackend:
         """Return what Spark's exception means."""
         return judge(error)
 
-    def seconds_in_task(self, stage: int | None) -> float | None:
+    def first_attempt(self, stage: int | None) -> Attempt | None:
         """Ask Spark's status store."""
-        return seconds_in_task(self._context, stage)
+        return first_attempt(self._context, stage)
 
 
 def _from(broadcast: Any) -> Callable[[str], bytes]:  # noqa: ANN401 - a pyspark.Broadcast

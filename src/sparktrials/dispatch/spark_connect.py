@@ -245,7 +245,7 @@ class ConnectBackend:
             self._ended = True
         return failure
 
-    def seconds_in_task(self, stage: int | None) -> None:
+    def first_attempt(self, stage: int | None) -> None:
         """Spark Connect does not say."""
 
     # ------------------------------------------------------------------

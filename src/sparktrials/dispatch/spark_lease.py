@@ -27,6 +27,8 @@ logger = logging.getLogger("sparktrials.spark")
 
 #: Seconds beyond its time-out after which a trial is ended from here: its worker did not do it.
 OVERDUE_S = 5.0
+#: Seconds more for one whose connection broke: Spark is about to say that its process is gone.
+_GONE_S = 60.0
 #: Seconds by which a trial may have begun before the outcomes of those before it were here.
 _TOLD_LATE_S = 0.5
 
@@ -103,7 +105,11 @@ def overdue(leases: Iterable[Lease], limit: float | None, now: float) -> list[Le
     if limit is None:
         return []
     late = limit + TIMEOUT_GRACE_S + OVERDUE_S
-    found = [x for x in leases if x.sent and not x.overdue and x.ran(now) > late]
+    found = [
+        x
+        for x in leases
+        if x.sent and not x.overdue and now - x.begun > late + (_GONE_S if x.gone < now else 0.0)
+    ]
     for lease in found:
         lease.overdue = True
     return found
@@ -127,7 +133,8 @@ def what_became(lease: Lease, ending: Ending, study: SparkStudy, at: float) -> l
         host = lease.host if ending.failure is None else ending.failure.host or lease.host
         # Of several short ones it is not known which had run: each runs again, alone.
         alone = len(lease.sent) == 1
-        timed_out = alone and (lease.overdue or _is_late(lease, study, at))
+        hung = lease.overdue and lease.gone == math.inf
+        timed_out = alone and (hung or _is_late(lease, study, at))
         if timed_out:
             reason = study.timeout_reason()
         return [

@@ -5,8 +5,8 @@ then. A lease is bounded in time, shortly where other jobs of the application wa
 an idle one is given back: so other jobs and other users get their turn, as Spark's scheduler has
 it, and dynamic allocation can release machines.
 
-Spark itself stays the judge of what became of a task: a connection that breaks says nothing by
-itself, the job's end does.
+Spark itself stays the judge of what became of a task: a connection that breaks ends no trial, the
+job's end does. When it broke tells whether the trial had run out of its time.
 """
 
 from __future__ import annotations
@@ -139,8 +139,11 @@ class Leases:
         self._ask_for_slots()
 
     def release(self) -> None:
-        """Give back slots that wait for a trial."""
-        while self._idle:
+        """Give back slots that wait for a trial, but for what may come back from long batches."""
+        self._give_back(sum(max(0, len(lease.sent) - 1) for lease in self._leases.values()))
+
+    def _give_back(self, keep: int = 0) -> None:
+        while len(self._idle) > keep:
             self._end(self._idle.popleft())
 
     def cancel(self, ids: Collection[int]) -> None:
@@ -188,7 +191,7 @@ class Leases:
         Slots that wait are given back.
         """
         self._recalled = True
-        self.release()
+        self._give_back()
         return self._queue.clear()
 
     def look_up(self, *, busy: bool = False) -> list[Event]:
@@ -217,7 +220,7 @@ class Leases:
         self._closing = True
         self._queue.clear()
         self._cut([lease for lease in self._leases.values() if lease.sent])
-        self.release()
+        self._give_back()
         return bool(self._leases)
 
     def discard(self, lease: Lease) -> bool:

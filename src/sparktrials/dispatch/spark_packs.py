@@ -17,6 +17,7 @@ from sparktrials.study.protocols import Cancelled, Crashed, Event, Finished, Los
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.spark_endings import Ending, Endings
+    from sparktrials.dispatch.spark_errors import JobFailure
     from sparktrials.dispatch.spark_study import SparkStudy
     from sparktrials.dispatch.worker import Report
     from sparktrials.study.trial import Trial
@@ -159,8 +160,7 @@ class Packs:
         self._jobs -= 1
         self._note_begun(batch, ran=ending.report is not None)
         crashed: list[Event] = [] if ending.crash is None else [Crashed(ending.crash)]
-        lost = ending.failure is not None and ending.failure.executor_lost
-        if batch.overdue and ending.report is None and not lost:
+        if batch.overdue and ending.report is None and not self._with_executor(ending.failure):
             return [*self._overdue(batch), *crashed]
         if ending.cancelled:
             return [*(Cancelled(t.id, t.attempt) for t in batch.trials), *crashed]
@@ -179,6 +179,16 @@ class Packs:
             *(Returned(t.id, t.attempt) for t in batch.trials if t.id not in done),
         ]
 
+    def _with_executor(self, failure: JobFailure | None) -> bool:
+        """Whether a trial ended with its executor: Spark may take long to notice, and tries again.
+
+        No time-out ends an executor.
+        """
+        if failure is None or failure.executor_lost:
+            return failure is not None
+        first = self._study.backend.first_attempt(failure.stage)
+        return first is not None and first.executor_lost
+
     def _overdue(self, batch: _Batch) -> list[Event]:
         # Of several short ones it is not known which had run: each runs again, alone.
         alone = len(batch.trials) == 1
@@ -192,12 +202,13 @@ class Packs:
         if failure.verdict is Verdict.ENVIRONMENT:  # before it ran anything
             return [Returned(t.id, t.attempt) for t in batch.trials]
         alone = len(batch.trials) == 1
-        limit = None if failure.executor_lost else self._study.task.trial_timeout
+        limit = self._study.task.trial_timeout
         timed_out = False
         if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
             # It may have waited for a slot: what counts is the time in the task itself.
-            ran = self._study.backend.seconds_in_task(failure.stage)
-            timed_out = (seconds if ran is None else ran) > limit + TIMEOUT_GRACE_S
+            first = self._study.backend.first_attempt(failure.stage)
+            late = (seconds if first is None else first.seconds) > limit + TIMEOUT_GRACE_S
+            timed_out = late and not self._with_executor(failure)
         reason = self._study.timeout_reason() if timed_out else failure.reason
         return [
             Lost(t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out)

@@ -7,17 +7,18 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.dispatch.spark_backend import Attempt
 from sparktrials.errors import InvalidArgumentType, SparkContextStopped
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
 __all__ = [
+    "first_attempt",
     "STOPPED",
     "context_of",
     "is_running",
     "is_stopped",
-    "seconds_in_task",
     "slots_of",
     "use_this_python",
 ]
@@ -95,8 +96,8 @@ def setting_of(context: Any, name: str, default: str) -> str:  # noqa: ANN401 - 
     return str(context._jsc.sc().conf().get(name, default))  # noqa: SLF001
 
 
-def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: ANN401
-    """Return how long the first attempt at a stage's one task ran, if Spark still knows."""
+def first_attempt(context: Any, stage: int | None) -> Attempt | None:  # noqa: ANN401
+    """Return what became of the first attempt at a stage's one task, if Spark still knows."""
     if stage is None:
         return None
     with contextlib.suppress(Exception):  # private to Spark: absent or changed in some version
@@ -106,7 +107,9 @@ def seconds_in_task(context: Any, stage: int | None) -> float | None:  # noqa: A
         while tasks.hasNext():
             task = tasks.next()
             if task.attempt() == 0 and task.duration().isDefined():
-                return float(task.duration().get()) / 1000
+                said = task.errorMessage()
+                lost = said.isDefined() and "ExecutorLostFailure" in said.get()
+                return Attempt(float(task.duration().get()) / 1000, lost)
     return None
 
 

@@ -185,7 +185,7 @@ class Runner:
         with held():
             plan = loop.plan(room, self.clock.time())
         if not plan:
-            if loop.remaining == 0:
+            if loop.remaining == 0 and not loop.interrupted:
                 self.dispatcher.release()
             return False
         more = False

@@ -689,6 +689,19 @@ def give_back(bench, *attempts):
     return bench.leases.arrived(Message(100, encode_returned(attempts)))
 
 
+def test_slots_are_kept_for_what_may_come_back_from_batches():
+    bench = batch_of_three()
+    bench.n = 2
+    bench.submit(1)
+    bench.connect(1)
+    bench.finish(1, 3)
+    bench.leases.release()
+    assert bench.kinds(1) == ["trials"]
+    assert give_back(bench, (1, 1), (2, 1)) == [Returned(1, 1), Returned(2, 1)]
+    bench.leases.release()
+    assert bench.kinds(1)[-1] == "end"
+
+
 def test_what_a_slot_does_not_get_to_comes_back_while_it_is_busy():
     bench = batch_of_three()
     assert give_back(bench, (1, 1), (2, 1), (9, 1), (0, 7)) == [Returned(1, 1), Returned(2, 1)]
@@ -733,6 +746,31 @@ def test_a_process_that_died_in_time_has_not_timed_out_however_late_spark_says_s
     (event,) = bench.end(0, LOST)
     assert isinstance(event, Lost)
     assert not event.timed_out
+
+
+def test_where_spark_never_says_that_a_process_is_gone_its_job_is_ended(clock):
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.submit(1)
+    bench.connect(0)
+    clock[0] += 1.0
+    bench.disconnect(0)
+    clock[0] += 80.0
+    bench.leases.look_up()
+    assert bench.jobs.cancelled == [bench.jobs.started[0]]
+    (event,) = bench.end(0, Ending(cancelled=True))
+    assert isinstance(event, Lost)
+    assert not event.timed_out
+
+
+def test_a_host_that_is_cut_off_may_have_run_on(clock):
+    bench = Bench(slots=1, trial_timeout=5.0)
+    bench.submit(1)
+    bench.connect(0)
+    clock[0] += 1.0
+    bench.leases.arrived(Disconnected(100, Reason.CUT_OFF, "No route to host"))
+    clock[0] += 6.5
+    (event,) = bench.end(0, LOST)
+    assert event.timed_out
 
 
 def test_a_trial_that_dies_of_its_time_out_after_others_of_its_batch_has_timed_out(clock):

@@ -11,7 +11,8 @@ import pytest
 
 from sparktrials import hp
 from sparktrials.dispatch import spark_lease, spark_packs, worker
-from sparktrials.dispatch.spark_endings import Ending, Endings
+from sparktrials.dispatch.spark_backend import Attempt
+from sparktrials.dispatch.spark_endings import Endings
 from sparktrials.dispatch.spark_errors import judge
 from sparktrials.dispatch.spark_jobs import JobEnd
 from sparktrials.dispatch.spark_packs import Packs
@@ -74,6 +75,7 @@ class Bench:
         self.endings = Endings(self, lambda: self.n, lambda: len(self.jobs))
         self.packs = Packs(study, self.endings, packing=True)
         self.submitted = 0
+        self.attempt = None
 
     def submit(self, n, alone=()):
         trials = [
@@ -91,6 +93,17 @@ class Bench:
         job = self.jobs.running.pop(at)
         end = JobEnd(job, seconds, None if report is None else pickle.dumps(report))
         return self.packs.ended(end, self.endings.of(end))
+
+    def fail(self, error, seconds):
+        """End the first job with an error of Spark's."""
+        end = JobEnd(self.jobs.running.pop(0), seconds, None, error)
+        return self.packs.ended(end, self.endings.of(end))
+
+    def judge(self, error):
+        return judge(error)
+
+    def first_attempt(self, stage):
+        return self.attempt
 
     def complain(self, host, at=0):
         found = Complaint(host, "3.11.1", "ModuleNotFoundError", "No module named 'x'", "")
@@ -191,18 +204,29 @@ def test_the_last_trials_may_wait_for_slots_that_other_jobs_hold(clock):
     assert len(bench.jobs.cancelled) == 1
 
 
-def test_an_executor_that_is_lost_is_no_time_out_however_late_spark_says_so(clock):
+@pytest.mark.parametrize("overdue", [False, True])
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_executor_that_is_lost_is_no_time_out_however_late_spark_says_so(clock, lost, overdue):
+    """Spark starts the task again elsewhere, which says that it is repeated."""
+    bench = Bench(slots=2, trial_timeout=10)
+    bench.submit(2)
+    if overdue:
+        bench.end(1, finished(1))
+        clock[0] += 100
+        bench.packs.look_up()
+        assert len(bench.jobs.cancelled) == 1
+    bench.attempt = Attempt(90.0, executor_lost=lost)
+    (event,) = bench.end(0, Report("good", repeated=True, stage=3), seconds=100.0)
+    assert (event.alone, event.timed_out) == (True, not lost)
+
+
+def test_a_job_that_fails_with_its_executor_is_no_time_out():
     text = "(TID 1) (h executor 3): ExecutorLostFailure (executor 3 exited) Reason: code 137"
+    assert judge(RuntimeError(text)).executor_lost
     bench = Bench(slots=1, trial_timeout=10)
     bench.submit(1)
-    clock[0] += 100
-    bench.packs.look_up()
-    job = bench.jobs.running.pop(0)
-    end = JobEnd(job, 100.0, None, RuntimeError(text))
-    failure = judge(end.error)
-    (lost,) = bench.packs.ended(end, Ending(failure=failure))
-    assert failure.executor_lost
-    assert (lost.alone, lost.timed_out) == (True, False)
+    (event,) = bench.fail(RuntimeError(text), seconds=100.0)
+    assert (event.alone, event.timed_out) == (True, False)
 
 
 def test_an_outcome_that_comes_while_its_job_is_cancelled_counts(clock):

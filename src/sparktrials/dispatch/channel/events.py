@@ -13,7 +13,8 @@ class Reason(str, Enum):
     """Why a connection ended; equal to its text."""
 
     CLOSED = "closed"  #: the peer said goodbye
-    LOST = "lost"  #: it went without a word: its process died, or the network failed
+    LOST = "lost"  #: it went without a word, or reset: its process died
+    CUT_OFF = "cut off"  #: the network says that it cannot be reached
     SILENT = "silent"  #: nothing came from it for ``silence_s``
     SLOW = "slow"  #: it did not come to the end of a message
     NOT_READING = "not reading"  #: it did not take what was sent to it

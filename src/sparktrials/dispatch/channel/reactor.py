@@ -310,7 +310,8 @@ class Reactor:
         except ChannelProtocolError as error:
             self._end(connection, Reason.PROTOCOL, str(error))
         except OSError as error:
-            self._end(connection, Reason.LOST, error.strerror or str(error))
+            reason = Reason.LOST if isinstance(error, ConnectionError) else Reason.CUT_OFF
+            self._end(connection, reason, error.strerror or str(error))
         except Exception as error:
             logger.exception("an error in the channel: one connection is dropped")
             self._end(connection, Reason.FAULT, str(error))
