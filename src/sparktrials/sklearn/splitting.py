@@ -26,21 +26,42 @@ __all__ = ["Splitting", "all_have", "rows_of"]
 
 #: Bytes from which rows that follow one another are not copied.
 _LARGE = 1 << 25
+#: Letters of numpy's kinds.
+_NUMBERS = frozenset("iufb")
 
 
 def rows_of(X: Any, places: Any) -> Any:  # noqa: ANN401 - any data, an array
     """Return some rows; of large data those that follow one another as they stand there.
 
-    Such an array cannot be written to: it is a part of what all trials share.
+    Such rows cannot be written to: they are a part of what all trials share.
     """
     n = len(places)
     in_a_row = n > 0 and places[-1] - places[0] == n - 1 and bool((np.diff(places) == 1).all())
-    if not in_a_row or _n_bytes(X) < _LARGE:
+    if not in_a_row or not _is_of_numbers(X) or _n_bytes(X) < _LARGE:
         return _safe_indexing(X, places)
     part = _safe_indexing(X, slice(int(places[0]), int(places[-1]) + 1))
-    if isinstance(part, np.ndarray):
-        part.flags.writeable = False
-    return part
+    return _read_only(part) if isinstance(part, np.ndarray) else _read_only_frame(part)
+
+
+def _is_of_numbers(X: Any) -> bool:  # noqa: ANN401
+    """Whether `X` is an array, or a frame of pandas' that is one, of numbers or booleans."""
+    if isinstance(X, np.ndarray):
+        return X.dtype.kind in _NUMBERS
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return False
+    dtypes = set(X.dtypes)
+    return len(dtypes) == 1 and all(isinstance(d, np.dtype) and d.kind in _NUMBERS for d in dtypes)
+
+
+def _read_only(part: Any) -> Any:  # noqa: ANN401 - an array
+    # Through a buffer: of an array alone scikit-learn makes a frame's writable again.
+    return np.asarray(memoryview(part).toreadonly())
+
+
+def _read_only_frame(part: Any) -> Any:  # noqa: ANN401 - a frame
+    import pandas as pd  # noqa: PLC0415 - it is here: the frame is one of its
+
+    return pd.DataFrame(_read_only(part.to_numpy()), part.index, part.columns, copy=False)
 
 
 def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # noqa: ANN401 - arrays
@@ -49,9 +70,7 @@ def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # 
 
 
 def _n_bytes(X: Any) -> int:  # noqa: ANN401
-    if hasattr(X, "memory_usage"):  # of pandas; strings are not looked into
-        return int(X.memory_usage(index=False).sum())
-    return int(getattr(X, "nbytes", 0))
+    return int(X.nbytes if isinstance(X, np.ndarray) else X.memory_usage(index=False).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

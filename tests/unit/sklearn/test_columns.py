@@ -104,8 +104,9 @@ def test_sparse_data():
 
 
 @pytest.mark.newest
-def test_texts():
-    texts = WORDS * 10
+@pytest.mark.parametrize("kind", [list, pd.Series])
+def test_texts(kind):
+    texts = kind(WORDS * 10)
     found = search(classifier=None).fit(texts, [1, 0, 1, 0] * 10)
     assert found.score(texts, [1, 0, 1, 0] * 10) > 0.9
 

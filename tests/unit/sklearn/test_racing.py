@@ -12,9 +12,15 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import zero_one_loss
+from sklearn.preprocessing import StandardScaler
 
 from sparktrials import Trials, hp
-from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, k_neighbors_classifier
+from sparktrials.sklearn import (
+    HyperoptEstimator,
+    SparkTrialsSearchCV,
+    k_neighbors_classifier,
+    splitting,
+)
 from sparktrials.sklearn.racing import Race, race_of
 from sparktrials.sklearn.ranks import Ranks, ranks_here
 from sparktrials.sklearn.splitting import rows_of
@@ -149,17 +155,55 @@ def test_results_of_pruned_trials(iris):
     assert np.isnan(results["mean_test_accuracy"][gaps]).all()
 
 
-def test_rows_of_large_data_that_follow_one_another_are_not_copied():
-    X = np.zeros((2_100_000, 2))
-    part = rows_of(X, np.arange(5, 2_000_000))
+def test_rows_of_large_data_that_follow_one_another_are_not_copied(monkeypatch):
+    monkeypatch.setattr(splitting, "_LARGE", 1_600)
+    X = np.random.default_rng(0).random((100, 2))
+    part = rows_of(X, np.arange(5, 90))
     assert np.shares_memory(part, X)
     assert not part.flags.writeable
     assert X.flags.writeable
-    assert len(part) == 1_999_995
+    assert len(part) == 85
     assert not np.shares_memory(rows_of(X, np.array([0, 2])), X)
-    assert not np.shares_memory(rows_of(X[:10], np.arange(3)), X)
-    frame = pd.DataFrame(X, copy=False)
-    assert np.shares_memory(rows_of(frame, np.arange(5, 9)).to_numpy(), X)
+    assert not np.shares_memory(rows_of(X[:99], np.arange(3)), X)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(np.random.default_rng(0).random((100, 4)), range(7, 107), list("abcd")),
+        pd.DataFrame({0: np.arange(100.0), 1: np.arange(1, 101.0)}).copy(),
+    ],
+)
+def test_rows_of_a_large_frame_cannot_be_written_to(frame, monkeypatch):
+    monkeypatch.setattr(splitting, "_LARGE", 1)
+    before = frame.copy(deep=True)
+    part = rows_of(frame, np.arange(5, 90))
+    pd.testing.assert_frame_equal(part, frame.iloc[5:90])
+    assert np.shares_memory(part.to_numpy(), frame.to_numpy())
+    with pytest.raises(ValueError, match="read-only"):
+        part.iloc[0, 0] = 99.0
+    with pytest.raises(ValueError, match="read-only"):
+        part.to_numpy()[0] = 99.0
+    StandardScaler(copy=False).fit_transform(part)
+    part *= 2
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": np.arange(100.0), "b": range(100)}),
+        pd.DataFrame({"a": pd.array(range(100), dtype="Int64")}),
+        pd.DataFrame({"a": pd.date_range("2020-01-01", periods=100)}),
+    ],
+)
+def test_rows_of_any_other_large_frame_are_a_copy(frame, monkeypatch):
+    monkeypatch.setattr(splitting, "_LARGE", 1)
+    before = frame.copy(deep=True)
+    part = rows_of(frame, np.arange(5, 90))
+    for column in part:
+        part.loc[:, column] = part[column].iloc[0]
+    pd.testing.assert_frame_equal(frame, before)
 
 
 class Barrier:
