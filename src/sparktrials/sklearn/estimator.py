@@ -85,8 +85,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; with one
         that has trials already the search goes on, `max_evals` being the trials in all.
     prune
-        Whether a trial without a chance after its first folds is spared the others; not with
-        `loss_fn`, which judges all samples together.
+        Whether a trial that is far behind the best one after two folds or more is spared the
+        others; it may have been a better one. Not with `loss_fn`, which judges all samples
+        together.
 
     Attributes
     ----------
@@ -125,7 +126,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         scoring: Any = None,  # noqa: ANN401
         cv: Any = None,  # noqa: ANN401
         trials: Any = None,  # noqa: ANN401
-        prune: bool = True,
+        prune: bool = False,
     ) -> None:
         self.preprocessing = preprocessing
         self.ex_preprocs = ex_preprocs

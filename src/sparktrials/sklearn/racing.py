@@ -1,4 +1,4 @@
-"""Trials that have no chance after their first folds are ended: which these are.
+"""Trials that are far behind after their first folds are ended: which these are.
 
 A pipeline is compared with the best one on the same folds. How far such a comparison may still turn
 is known from the pipelines that were judged by all folds.
@@ -15,6 +15,8 @@ __all__ = ["Race", "race_of"]
 
 #: Folds above which it is not worth to look after each of them: one leaves out a few samples.
 _MOST_FOLDS = 20
+#: Folds after which a pipeline may be ended: one alone says too little.
+_ASKED_FROM = 2
 #: Pipelines that are judged by all folds before one is ended early.
 _FIRST = 8
 #: How many times the root mean square of earlier turns a pipeline must be behind.
@@ -50,7 +52,7 @@ class Race:
             bisect.insort(self._judged, (losses[-1], tuple(losses)))
 
     def hopeless(self, losses: Sequence[float]) -> float | None:
-        """Return the loss that a pipeline would come to, if it has no chance; else None.
+        """Return the loss that a pipeline would come to, if it is far behind; else None.
 
         That is the best loss, and how far it is behind by the folds so far: it is never the best.
 
@@ -59,9 +61,11 @@ class Race:
         losses
             By the folds so far; there are more.
         """
-        judged = self._judged[: (len(self._judged) + 1) // 2]  # those that are like the best
-        if len(self._judged) < _FIRST or not math.isfinite(losses[-1]):
+        if len(losses) < _ASKED_FROM or len(self._judged) < _FIRST:
             return None
+        if not math.isfinite(losses[-1]):
+            return None
+        judged = self._judged[: (len(self._judged) + 1) // 2]  # those that are like the best
         k = len(losses) - 1
         best, of_best = judged[0]
         behind = losses[k] - of_best[k]
@@ -73,9 +77,10 @@ class Race:
 def race_of(results: Iterable[Any], n_folds: int) -> Race | None:
     """Return a race that begins with what earlier trials' results have kept.
 
-    None if there is nothing to win by it: one fold, or so many that each says next to nothing.
+    None if there is nothing to win by it: no fold is left when it is asked, or there are so many
+    that each says next to nothing.
     """
-    if not 1 < n_folds <= _MOST_FOLDS:
+    if not _ASKED_FROM < n_folds <= _MOST_FOLDS:
         return None
     kept = (result.get("losses") for result in results if result)
     return Race(losses for losses in kept if losses and len(losses) == n_folds)

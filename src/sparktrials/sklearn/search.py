@@ -59,8 +59,8 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
     trial_timeout
         Seconds for one set of parameters, all folds together.
     prune
-        Whether parameters without a chance after their first folds are spared the others, whose
-        scores are NaN then in ``cv_results_``.
+        Whether parameters that are far behind the best ones after two folds or more are spared the
+        others, whose scores are NaN then in ``cv_results_``; they may have been better ones.
     scoring, cv, error_score, return_train_score
         As in ``GridSearchCV``.
     refit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import pickle
 import threading
@@ -38,20 +39,26 @@ def iris():
 
 def test_far_behind_on_the_same_folds_is_hopeless():
     race = Race(JUDGED)
-    assert race.hopeless((0.5,)) == pytest.approx(0.105 + 0.4)
+    assert race.hopeless((0.5, 0.5)) == pytest.approx(0.105 + 0.39)
     assert race.hopeless((0.5, 0.3)) == pytest.approx(0.105 + 0.19)
-    assert race.hopeless((0.1005,)) is None
-    assert race.hopeless((0.09,)) is None
+    assert race.hopeless((0.1005, 0.1105)) is None
+    assert race.hopeless((0.09, 0.09)) is None
+
+
+def test_nobody_is_hopeless_by_one_fold():
+    race = Race(JUDGED)
+    assert race.hopeless((0.9,)) is None
+    assert race.hopeless((0.9, 0.9)) is not None
 
 
 def test_nobody_is_hopeless_before_there_is_something_to_compare_with():
     race = Race(JUDGED[1:])
-    assert race.hopeless((0.9,)) is None
+    assert race.hopeless((0.9, 0.9)) is None
     race.ended((math.nan, 0.1, 0.1))  # of a trial that failed
-    assert race.hopeless((0.9,)) is None
+    assert race.hopeless((0.9, 0.9)) is None
     race.ended(JUDGED[0])
-    assert race.hopeless((0.9,)) is not None
-    assert race.hopeless((math.nan,)) is None
+    assert race.hopeless((0.9, 0.9)) is not None
+    assert race.hopeless((0.9, math.nan)) is None
 
 
 def test_the_estimate_is_never_the_best():
@@ -75,18 +82,18 @@ def test_it_travels_without_what_it_learnt():
     race = Race(JUDGED)
     race.ended((0.01, 0.01, 0.01))
     there = pickle.loads(pickle.dumps(race))
-    assert there.hopeless((0.5,)) == pytest.approx(0.505)
-    assert race.hopeless((0.5,)) == pytest.approx(0.5)
+    assert there.hopeless((0.5, 0.5)) == pytest.approx(0.495)
+    assert race.hopeless((0.5, 0.5)) == pytest.approx(0.5)
 
 
 def test_it_begins_with_earlier_trials_of_as_many_folds():
-    results = [*({"losses": list(losses)} for losses in JUDGED), {"losses": [0.0, 0.0]}, {}, None]
-    assert race_of(results, 3).hopeless((0.5,)) == pytest.approx(0.505)
-    assert race_of(results, 2).hopeless((0.5,)) is None
+    results = [*({"losses": list(losses)} for losses in JUDGED), {"losses": [0.0] * 4}, {}, None]
+    assert race_of(results, 3).hopeless((0.5, 0.5)) == pytest.approx(0.495)
+    assert race_of(results, 4).hopeless((0.5, 0.5)) is None
 
 
-@pytest.mark.parametrize("n_folds", [1, 21, 150])
-def test_there_is_none_where_a_fold_is_all_or_nothing(n_folds):
+@pytest.mark.parametrize("n_folds", [1, 2, 21, 150])
+def test_there_is_none_where_none_or_next_to_nothing_can_be_spared(n_folds):
     assert race_of([], n_folds) is None
 
 
@@ -102,11 +109,17 @@ def neighbors(**given):
     )
 
 
+@pytest.mark.parametrize("kind", [HyperoptEstimator, SparkTrialsSearchCV])
+def test_pruning_is_off_unless_it_is_asked_for(kind):
+    assert inspect.signature(kind).parameters["prune"].default is False
+
+
 def test_a_search_prunes(iris):
     found = neighbors(prune=True).fit(*iris, n_folds=5)
     history = found.trials.history
     pruned = [t for t in history if "pruned_after" in t.result]
     assert pruned
+    assert min(t.result["pruned_after"] for t in pruned) >= 2
     assert all(len(t.reports) == t.result["pruned_after"] for t in pruned)
     assert all(t.loss > found.best_loss_ for t in pruned)
     whole = [t for t in history if "losses" in t.result]
