@@ -115,7 +115,7 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     InvalidArgument
         If a column holds what no model can take, or there is none.
     """
-    kinds = kinds_of(X)
+    kinds = dict(zip(_columns(X), kinds_of(X).values(), strict=True))
     polars = not hasattr(X, "iloc")
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
@@ -126,14 +126,28 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
         if chosen:
             filled = kind == "words" and not polars  # pandas has NA among its strings
             parts.append((kind, _categories(f"{name}.{kind}", filled=filled), Constant(chosen)))
+    steps = {column: _named(column, i) for i, column in enumerate(kinds)}
     for column in (c for c, kind in kinds.items() if kind == "date"):
-        parts.extend((f"{column}_{p}", _date(p, polars=polars), column) for p in _PARTS_OF_DATES)
+        step = steps[column]
+        parts.extend((f"{step}_{p}", _date(p, polars=polars), column) for p in _PARTS_OF_DATES)
     for i, column in enumerate(c for c, kind in kinds.items() if kind == "text"):
-        parts.append((f"{column}_text", _text(f"{name}.text.{i}", polars=polars), column))
+        parts.append((f"{steps[column]}_text", _text(f"{name}.text.{i}", polars=polars), column))
     if not parts:
         msg = "X has no columns"
         raise InvalidArgument(msg)
     return scope.call(_listed, scope.call(ColumnTransformer, parts, sparse_threshold=0.0))
+
+
+def _columns(X: Any) -> Sequence[Any]:  # noqa: ANN401 - a frame
+    """Return what a ``ColumnTransformer`` is to call columns: names that are numbers are places."""
+    if all(isinstance(column, str) for column in X.columns):
+        return list(X.columns)
+    return range(len(X.columns))
+
+
+def _named(column: str | int, i: int) -> str:
+    """Return what a step is called for a column: scikit-learn allows no two underscores."""
+    return f"column{i}" if "__" in f"{column}_" else str(column)
 
 
 def _listed(step: Any) -> list[Any]:  # noqa: ANN401 - an estimator

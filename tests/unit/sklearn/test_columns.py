@@ -43,7 +43,7 @@ def passengers(n=80):
 
 def search(**given):
     given.setdefault("classifier", decision_tree_classifier("m", max_depth=3))
-    return HyperoptEstimator(max_evals=6, seed=0, **given)
+    return HyperoptEstimator(**{"max_evals": 6, "seed": 0} | given)
 
 
 def test_kinds():
@@ -81,6 +81,27 @@ def test_a_frame_with_columns_of_all_kinds(tmp_path):
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.split() == ["80", "False"]
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("names", [range(7, -1, -1), [("a", i) for i in range(8)]])
+def test_names_of_columns_that_are_no_strings(names):
+    X, y = passengers()
+    by_name = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True).predict(X)
+    X.columns = pd.Index(names, tupleize_cols=True)
+    found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    parts = {part: columns for part, _, columns in found.best_pipeline_[0].transformers_}
+    assert (parts["numbers"], parts["6_year"], parts["7_text"]) == ([0, 1], 6, 7)
+    assert (found.predict(X) == by_name).all()
+
+
+@pytest.mark.newest
+def test_names_of_columns_that_no_step_may_have():
+    X, y = passengers()
+    X = X[["age", "sailed", "remark"]].set_axis(["age", "sailed__on", "remark_"], axis=1)
+    found = search(max_evals=1).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"], [t.failure for t in found.trials.history]
 
 
 @pytest.mark.newest
