@@ -6,11 +6,13 @@ that the best pipeline needs no more where it is unpickled.
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter, methodcaller
 from typing import Any, Literal
 
+import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -29,14 +31,14 @@ from sparktrials import hp, scope
 from sparktrials.errors import InvalidArgument
 from sparktrials.space.nodes import Constant, Node
 
-__all__ = ["columns_preprocessing", "filled_preprocessing", "kinds_of"]
+__all__ = ["columns_preprocessing", "filled_preprocessing", "is_of_numbers", "kinds_of"]
 
 Kind = Literal["number", "category", "words", "date", "text"]
 
 #: A column of strings is text if its cells have this many words on average, and are rarely alike.
 _WORDS_OF_TEXT = 3.0
 _DISTINCT_OF_TEXT = 0.5
-#: Cells that are looked at to tell the kind of a column.
+#: Cells that are looked at to tell text from words.
 _LOOKED_AT = 1_000
 #: What is said of a date: parts of pandas' ``dt``.
 _PARTS_OF_DATES = ("year", "month", "dayofyear", "dayofweek", "hour")
@@ -57,16 +59,38 @@ def kinds_of(X: Any) -> dict[Any, Kind]:  # noqa: ANN401 - a frame
     return {name: _kind_of(X[name], name) for name in X.columns}
 
 
+def is_of_numbers(X: Any) -> bool:  # noqa: ANN401 - a frame
+    """Whether all columns of a frame are numbers, and none has them as objects.
+
+    Raises
+    ------
+    InvalidArgument
+        If a column holds what no model can take.
+    """
+    return set(kinds_of(X).values()) == {"number"} and not any(
+        _is_of_objects(X, c) for c in X.columns
+    )
+
+
+def _is_of_objects(X: Any, name: Any) -> bool:  # noqa: ANN401
+    return str(X[name].dtype) == "object"
+
+
 def _kind_of(column: Any, name: object) -> Kind:  # noqa: ANN401 - a series
     dtype = column.dtype
     by_dtype = _kind_of_dtype(dtype)
     if by_dtype is not None:
         return by_dtype
     if str(dtype) == "category":  # of pandas; its cells may all be missing
-        of_strings = all(isinstance(c, str) for c in dtype.categories)
-        return "words" if of_strings else "category"
-    cells = [c for c in column[:_LOOKED_AT].to_list() if _is_there(c)]
-    return _kind_of_cells(cells, name, dtype)
+        of_strings = {isinstance(c, str) for c in dtype.categories}
+        if len(of_strings) > 1:  # no encoder takes both
+            raise _refused(dtype.categories, name, dtype)
+        return "category" if False in of_strings else "words"
+    cells = [c for c in column.to_list() if _is_there(c)]
+    kind = _kind_of_cells(cells)
+    if kind is None or (kind == "number" and not hasattr(column, "iloc")):  # objects in polars
+        raise _refused(cells, name, dtype)
+    return kind
 
 
 def _kind_of_dtype(dtype: Any) -> Kind | None:  # noqa: ANN401 - of numpy, pandas or polars
@@ -80,24 +104,31 @@ def _kind_of_dtype(dtype: Any) -> Kind | None:  # noqa: ANN401 - of numpy, panda
 
 
 def _is_there(cell: object) -> bool:
-    return cell is not None and type(cell).__name__ not in {"NAType", "NaTType"} and cell == cell  # noqa: PLR0124 - NaN
+    if isinstance(cell, (float, np.floating)):
+        return not math.isnan(cell)
+    return cell is not None and type(cell).__name__ not in {"NAType", "NaTType"}
 
 
-def _kind_of_cells(cells: Sequence[object], name: object, dtype: object) -> Kind:
+def _kind_of_cells(cells: Sequence[object]) -> Kind | None:
     if all(isinstance(c, bool) for c in cells):
         return "category"
     if all(isinstance(c, numbers.Real) for c in cells):
         return "number"
     if all(isinstance(c, str) for c in cells):
-        words = sum(len(str(c).split()) for c in cells) / len(cells)
-        distinct = len(set(cells)) / len(cells)
+        some = [str(c) for c in cells[:_LOOKED_AT]]
+        words = sum(len(c.split()) for c in some) / len(some)
+        distinct = len(set(some)) / len(some)
         return "text" if words >= _WORDS_OF_TEXT and distinct >= _DISTINCT_OF_TEXT else "words"
+    return None
+
+
+def _refused(cells: Iterable[object], name: object, dtype: object) -> InvalidArgument:
     kinds = sorted({type(c).__name__ for c in cells})
     msg = (
         f"column {name!r} ({dtype}) has cells of type {', '.join(kinds)}: make them numbers, "
         "strings, booleans or dates, leave the column out, or give a preprocessing of your own"
     )
-    raise InvalidArgument(msg)
+    return InvalidArgument(msg)
 
 
 def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
@@ -115,17 +146,24 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     InvalidArgument
         If a column holds what no model can take, or there is none.
     """
-    kinds = dict(zip(_columns(X), kinds_of(X).values(), strict=True))
+    columns = _columns(X)
+    kinds = dict(zip(columns, kinds_of(X).values(), strict=True))
+    objects = {c for c, n in zip(columns, X.columns, strict=True) if _is_of_objects(X, n)}
     polars = not hasattr(X, "iloc")
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
     if numeric:
-        parts.append(("numbers", _numbers(f"{name}.numbers", len(X)), Constant(numeric)))
+        first = [*_with_nan(), _calling("astype", "float64")] if objects & set(numeric) else []
+        parts.append(("numbers", _numbers(f"{name}.numbers", len(X), first), Constant(numeric)))
     for kind in ("category", "words"):
         chosen = [c for c, k in kinds.items() if k == kind]
         if chosen:
-            filled = kind == "words" and not polars  # pandas has NA among its strings
-            parts.append((kind, _categories(f"{name}.{kind}", filled=filled), Constant(chosen)))
+            first = []
+            if kind == "words" and not polars:  # pandas has NA among its strings
+                first = [_calling("astype", "object"), _calling("fillna", _MISSING)]
+            elif objects & set(chosen):
+                first = _with_nan()
+            parts.append((kind, _categories(f"{name}.{kind}", first), Constant(chosen)))
     steps = {column: _named(column, i) for i, column in enumerate(kinds)}
     for column in (c for c, kind in kinds.items() if kind == "date"):
         step = steps[column]
@@ -160,7 +198,16 @@ def _imputer(label: str) -> Node:
     return scope.call(SimpleImputer, strategy=strategy, add_indicator=indicator)
 
 
-def _numbers(label: str, n_samples: int) -> Node:
+def _calling(method: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - a transformer
+    return FunctionTransformer(methodcaller(method, *args, **kwargs))
+
+
+def _with_nan() -> list[Any]:
+    """Return the step that makes NaN of pandas' NA, which objects may be and no model takes."""
+    return [_calling("to_numpy", copy=True, na_value=math.nan)]
+
+
+def _numbers(label: str, n_samples: int, first: Sequence[Any]) -> Node:
     scaler = hp.choice(
         f"{label}.scaler",
         [
@@ -174,10 +221,10 @@ def _numbers(label: str, n_samples: int) -> Node:
             "passthrough",
         ],
     )
-    return scope.call(make_pipeline, _imputer(f"{label}.imputer"), scaler)
+    return scope.call(make_pipeline, *first, _imputer(f"{label}.imputer"), scaler)
 
 
-def _categories(label: str, *, filled: bool) -> Node:
+def _categories(label: str, first: Sequence[Any]) -> Node:
     encoder = hp.choice(
         f"{label}.encoder",
         [
@@ -196,21 +243,14 @@ def _categories(label: str, *, filled: bool) -> Node:
             scope.call(TargetEncoder),
         ],
     )
-    if not filled:
-        return scope.call(make_pipeline, encoder)
-    return scope.call(
-        make_pipeline,
-        FunctionTransformer(methodcaller("astype", "object")),
-        FunctionTransformer(methodcaller("fillna", _MISSING)),
-        encoder,
-    )
+    return scope.call(make_pipeline, *first, encoder)
 
 
 def _date(part: str, *, polars: bool) -> Any:  # noqa: ANN401 - a pipeline
     return make_pipeline(
-        *([FunctionTransformer(methodcaller("to_pandas"))] if polars else []),
+        *([_calling("to_pandas")] if polars else []),
         FunctionTransformer(attrgetter(f"dt.{part}")),
-        FunctionTransformer(methodcaller("to_frame")),
+        _calling("to_frame"),
         SimpleImputer(strategy="median"),
     )
 

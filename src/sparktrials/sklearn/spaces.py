@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, kinds_of
+from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, is_of_numbers
 from sparktrials.sklearn.menus import (
     any_classifier,
     any_preprocessing,
@@ -63,7 +63,7 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
         return any_text_preprocessing(name)
     if hasattr(X, "toarray"):
         return any_sparse_preprocessing(name)
-    if is_frame(X) and set(kinds_of(X).values()) != {"number"}:
+    if is_frame(X) and not is_of_numbers(X):
         return columns_preprocessing(name, X)
     try:
         gaps = has_missing(X)

@@ -141,6 +141,59 @@ def test_what_no_model_takes():
         search().fit(X, [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("column", "kinds"),
+    [
+        (pd.Categorical([1, "a"] * 20), r"\(category\) has cells of type int, str"),
+        (pd.Series([1] * 1_500 + ["a"]), r"\(object\) has cells of type int, str"),
+        ([np.zeros(2), np.ones(2)], r"\(object\) has cells of type ndarray"),
+    ],
+)
+def test_a_column_that_is_refused_is_named(column, kinds):
+    with pytest.raises(InvalidArgument, match=f"column 'c' {kinds}"):
+        kinds_of(pd.DataFrame({"c": column}))
+
+
+def test_kinds_do_not_depend_on_the_index():
+    strings = pd.DataFrame({"c": [None, None, "a", "b"]}, [-2.5, 0.5, 1e4, 2e4])
+    assert kinds_of(strings) == {"c": "words"}
+
+
+@pytest.mark.parametrize("more", [{}, {"s": ["a", "b"] * 30}], ids=["alone", "beside strings"])
+def test_objects_of_which_some_are_pandas_na(more):
+    numbers = [1, 2.5, pd.NA, None, 3, float("nan")] * 10
+    X = pd.DataFrame({"n": pd.Series(numbers, dtype=object), "m": range(60), **more})
+    y = X.n.isna()
+    found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    best = pickle.loads(pickle.dumps(found.best_pipeline_))
+    assert (best.predict(X) == found.predict(X)).all()
+
+
+@pytest.mark.newest
+def test_booleans_of_which_some_are_pandas_na():
+    X = pd.DataFrame({"b": pd.Series([True, False, pd.NA] * 20, dtype=object)})
+    found = search(max_evals=4).fit(X, X.b.isna(), n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 4, [t.failure for t in found.trials.history]
+    assert found.score(X, X.b.isna()) == 1
+
+
+@pytest.mark.newest
+def test_a_frame_of_polars():
+    polars = pytest.importorskip("polars")
+    X, y = passengers()
+    X = polars.DataFrame(
+        {name: X[name].astype(object).where(X[name].notna(), None).to_list() for name in X}
+    )
+    wanted = ["number", "number", "words", "words", "words", "category", "date", "text"]
+    assert list(kinds_of(X).values()) == wanted
+    found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    assert len(found.predict(X[:4])) == 4
+    with pytest.raises(InvalidArgument, match=r"column 'o' \(Object\) has cells of type int"):
+        kinds_of(polars.DataFrame({"o": polars.Series([1, 2], dtype=polars.Object)}))
+
+
 @pytest.mark.parametrize("dtype", [object, str])
 def test_an_array_with_strings_says_what_to_do(dtype):
     X = np.array([["a", "1"], ["b", "2"]] * 20, dtype=dtype)
