@@ -113,6 +113,18 @@ def test_it_needs_numpy_and_nothing_more():
     assert heavy == []
 
 
+@pytest.mark.parametrize("name", ["hpsklearn", "hyperopt.sklearn"])
+def test_to_find_a_module_is_not_to_import_it(name):
+    found = program(
+        f"{INSTALLED}import importlib.util, sys\n"
+        f"spec = importlib.util.find_spec({name!r})\n"
+        "print(spec.name, 'sklearn' in sys.modules)\n"
+        f"import {name}\n"
+        f"print(sys.modules[{name!r}].__spec__.name, 'sklearn' in sys.modules)"
+    )
+    assert found == [name, "False", f"sparktrials.compat.{name.removeprefix('hyperopt.')}", "True"]
+
+
 # ---------------------------------------------------------------------- python -m
 
 PROGRAM = """\

@@ -60,15 +60,17 @@ class _SameModule(Loader):
     """Loads a module of ours under a second name."""
 
     def __init__(self, name: str) -> None:
-        self.module = importlib.import_module(name)
-        self.spec = self.module.__spec__
+        self.name = name
+        self.spec: ModuleSpec | None = None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return our module."""
+        """Return our module; it is imported here, for to find it is not to import it."""
+        module = importlib.import_module(self.name)
+        self.spec = module.__spec__
         if spec.name == _HPSKLEARN:
             for name in _HPSKLEARN_MODULES:
-                sys.modules[f"{_HPSKLEARN}.{name}"] = self.module
-        return self.module
+                sys.modules[f"{_HPSKLEARN}.{name}"] = module
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
         """Give our module its own name back; it has been run already."""
