@@ -47,7 +47,7 @@ def _is_of_numbers(X: Any) -> bool:  # noqa: ANN401
     """Whether `X` is an array, or a frame of pandas' that is one, of numbers or booleans."""
     if isinstance(X, np.ndarray):
         return X.dtype.kind in _NUMBERS
-    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+    if type(X).__module__.partition(".")[0] != "pandas" or not hasattr(X, "columns"):
         return False
     dtypes = set(X.dtypes)
     return len(dtypes) == 1 and all(isinstance(d, np.dtype) and d.kind in _NUMBERS for d in dtypes)
@@ -59,9 +59,7 @@ def _read_only(part: Any) -> Any:  # noqa: ANN401 - an array
 
 
 def _read_only_frame(part: Any) -> Any:  # noqa: ANN401 - a frame
-    import pandas as pd  # noqa: PLC0415 - it is here: the frame is one of its
-
-    return pd.DataFrame(_read_only(part.to_numpy()), part.index, part.columns, copy=False)
+    return type(part)(_read_only(part.to_numpy()), part.index, part.columns, copy=False)
 
 
 def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # noqa: ANN401 - arrays
