@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import pickle
@@ -197,7 +198,8 @@ def test_rows_of_a_large_frame_cannot_be_written_to(frame, monkeypatch):
         part.iloc[0, 0] = 99.0
     with pytest.raises(ValueError, match="read-only"):
         part.to_numpy()[0] = 99.0
-    StandardScaler(copy=False).fit_transform(part)
+    with contextlib.suppress(ValueError):  # scikit-learn 1.4 refuses, later ones copy
+        StandardScaler(copy=False).fit_transform(part)
     part *= 2
     pd.testing.assert_frame_equal(frame, before)
 
