@@ -202,13 +202,14 @@ class Packs:
         if failure.verdict is Verdict.ENVIRONMENT:  # before it ran anything
             return [Returned(t.id, t.attempt) for t in batch.trials]
         alone = len(batch.trials) == 1
-        limit = self._study.task.trial_timeout
+        limit = None if failure.executor_lost else self._study.task.trial_timeout
         timed_out = False
         if alone and limit is not None and seconds > limit + TIMEOUT_GRACE_S:
             # It may have waited for a slot: what counts is the time in the task itself.
             first = self._study.backend.first_attempt(failure.stage)
-            late = (seconds if first is None else first.seconds) > limit + TIMEOUT_GRACE_S
-            timed_out = late and not self._with_executor(failure)
+            ran = seconds if first is None else first.seconds
+            gone = first is not None and first.executor_lost
+            timed_out = ran > limit + TIMEOUT_GRACE_S and not gone
         reason = self._study.timeout_reason() if timed_out else failure.reason
         return [
             Lost(t.id, t.attempt, reason, alone=alone, host=failure.host, timed_out=timed_out)
