@@ -3,8 +3,7 @@
     scripts/with-spark local-cluster .venv/bin/python benchmarks/pipelines_memory.py
         [--heap 1024] [--megabytes 500] [--trials 200] [--columns 100] [--folds 0]
 
-``--heap`` is the memory of an executor's JVM in MB; Spark keeps what it has sent there, too, as far
-as there is room.
+``--heap`` is the memory of an executor's JVM in MB.
 
 An executor's memory is that of its JVM and of the Python processes below it, each page that they
 share counted once (Pss), ten times a second. Prints the largest of each executor, beside the frame

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sparktrials import SparkTrials, broadcast, fmin, hp, rand
 from sparktrials.dispatch.pickling import CLOSURE_LIMIT
+from sparktrials.dispatch.spark_broadcast import LARGE
 
 pyspark = pytest.importorskip("pyspark")
 # Executors have no tests: what objectives here refer to travels with them.
@@ -55,6 +57,17 @@ def test_several_studies_and_a_broadcast_of_sparks_own(spark_local):
     assert {r["loss"] for r in run(lambda x: second.value.sum())} == {0}
 
 
+def test_a_large_value(spark_local):
+    data = broadcast(np.ones(LARGE // 8))
+    for channel in (True, False):
+        results = run(lambda x: data.value.sum() + 0 * x, SparkTrials(channel=channel))
+        assert {r["loss"] for r in results} == {LARGE // 8}
+    (publication,) = data._published.values()
+    assert Path(publication.reference).stat().st_size > LARGE
+    data.destroy()
+    assert not Path(publication.reference).parent.exists()
+
+
 def test_a_value_in_the_search_space(spark_local):
     data = broadcast(np.ones(10))
     space = {"x": hp.uniform("x", 0, 1), "data": data}
@@ -87,6 +100,7 @@ ONCE = """
     session = SparkSession.builder.getOrCreate()
     folder = Path(sys.argv[1])
     data = broadcast(np.arange(25_000_000.0))  # 200 MB
+    little = broadcast(np.ones(1000))
 
     def executor():
         daemon = os.getppid()
@@ -94,36 +108,41 @@ ONCE = """
         return int(stat.rpartition(")")[2].split()[1])
 
     def mapped():
-        # The file that the array is in, and what of it this process has for itself.
-        found, private, ours = set(), 0, False
+        # The file that the array is in, and what of it this process has copied (written to).
+        found, copied, ours = set(), 0, False
         for line in Path("/proc/self/smaps").read_text().splitlines():
             words = line.split()
             if "-" in words[0] and not words[0].endswith(":"):
-                ours = len(words) > 5 and "broadcast" in words[5]
+                ours = len(words) > 5 and "sparktrials-data" in words[5]
                 if ours:
                     found.add(words[5])
-            elif ours and words[0] == "Private_Dirty:":
-                private += int(words[1])
-        return sorted(found), private
+            elif ours and words[0] == "Anonymous:":
+                copied += int(words[1])
+        return sorted(found), copied
 
     def objective(x):
-        total = float(data.value.sum())
+        total = float(data.value.sum() + little.value.sum())
         (folder / f"{os.getpid()}").touch()
         deadline = time.monotonic() + 60
         while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-        paths, private = mapped()
-        return {"loss": total, "status": "ok", "paths": paths, "private_kb": private,
-                "worker": os.getpid(), "executor": executor()}
+        paths, copied = mapped()
+        return {"loss": total, "status": "ok", "paths": paths, "copied_kb": copied,
+                "own": bool(little.value.flags.owndata), "executor": executor()}
 
-    rows = []
-    for _ in range(2):
+    def run(objective):
         trials = SparkTrials()
         fmin(objective, hp.uniform("x", 0, 1), algo=rand.suggest, max_evals=6, trials=trials,
              verbose=False, rstate=0)
-        rows += trials.results
+        return trials.results
+
+    rows = run(objective) + run(objective)
+    files = [len(session.sparkContext.listFiles)]
     data.destroy()
-    print(json.dumps(rows))
+    files.append(len(session.sparkContext.listFiles))
+    paths = {p for row in rows for p in row["paths"]}
+    left = run(lambda x: sum(os.path.exists(path) for path in paths))
+    print(json.dumps([rows, files, [row["loss"] for row in left]]))
     session.stop()
 """
 
@@ -133,12 +152,16 @@ ONCE = """
 def test_a_value_comes_once_to_each_executor(spark_script, tmp_path):
     folder = tmp_path / "seen"
     folder.mkdir()
-    rows = json.loads(spark_script(ONCE, folder, timeout=390).stdout)
+    rows, files, left = json.loads(spark_script(ONCE, folder, timeout=390).stdout)
     assert len(rows) == 12
-    assert {row["loss"] for row in rows} == {25_000_000 * 24_999_999 / 2}
+    assert {row["loss"] for row in rows} == {25_000_000 * 24_999_999 / 2 + 1000}
     executors = {row["executor"] for row in rows}
     assert len(executors) == 2
     for executor in executors:
         paths = {p for row in rows if row["executor"] == executor for p in row["paths"]}
         assert len(paths) == 1  # one file, for both studies
-    assert max(row["private_kb"] for row in rows) < 1000
+    assert max(row["copied_kb"] for row in rows) < 1000
+    assert not any(row["own"] for row in rows)  # it is mapped, too
+    assert files == [1, 0]
+    assert min(left) == 0  # who ran a trial there had removed it
+    assert max(left) <= 1  # on the other executor it may still be

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import os
 import threading
 import uuid
 import weakref
@@ -198,14 +199,19 @@ def _received(key: str) -> _Received:
     return handle
 
 
-def provide(references: Iterable[tuple[str, Any]]) -> None:
+def provide(references: Iterable[tuple[str, Any]], freed: Iterable[str] = ()) -> None:
     """Say where values are to be had in this process; those of other studies are freed.
 
     Parameters
     ----------
     references
         For each key the path of a file that `framing` wrote, or a ``pyspark.Broadcast`` of one.
+    freed
+        Paths of files that nobody needs any more; those that are here are removed.
     """
+    for path in freed:
+        with contextlib.suppress(OSError):  # it never came here, or another process was sooner
+            os.unlink(path)  # noqa: PTH108 - where executors are
     known = this_process().sources
     known.clear()
     known.update((key, functools.partial(_load, reference)) for key, reference in references)

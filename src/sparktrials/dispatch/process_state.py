@@ -54,6 +54,9 @@ class ProcessState:
         Objective and space of the studies that were loaded last, by digest.
     values, sources
         Handles of broadcast values, so that studies share them, and where the values come from.
+    freed
+        On a driver: files of broadcast values that executors may have and nobody needs, by
+        SparkContext.
     gpus_at_first
         The GPUs that the process could see before any task of ours ran in it.
     gpus
@@ -71,6 +74,9 @@ class ProcessState:
         default_factory=weakref.WeakValueDictionary
     )
     sources: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    freed: weakref.WeakKeyDictionary[Any, list[str]] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
     gpus_at_first: tuple[str, ...] = field(default_factory=_gpus_at_first)
     gpus: str | None = None
     threads: ThreadLimits = field(default_factory=ThreadLimits)

@@ -80,6 +80,7 @@ def make_task(
     package_digest: str,
     *,
     data: tuple[tuple[str, Any], ...] = (),
+    freed: tuple[str, ...] = (),
     ranks: tuple[str, Any] | None = None,
     lease_property: str | None = None,
 ) -> Callable[[Any], Iterator[bytes]]:
@@ -103,6 +104,8 @@ def make_task(
         Names the zip.
     data
         Where values of ``sparktrials.broadcast`` are to be had, see `broadcasting.provide`.
+    freed
+        Names of files with such values that nobody needs any more.
     ranks
         Of a barrier job: a name of its own, and the accumulator that takes failures.
     lease_property
@@ -224,7 +227,10 @@ def make_task(
             if is_bound_elsewhere(resources):
                 return answer(run_nothing())  # and this Python is of no use for GPUs
             consume()
-            provide([(key, located(reference)) for key, reference in data])
+            provide(
+                [(key, located(reference)) for key, reference in data],
+                [located(name) for name in freed],
+            )
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
             if lease_property is not None:
                 from dataclasses import replace  # noqa: PLC0415

@@ -94,7 +94,7 @@ class _Parcel:
     ----------
     broadcast
         Has the study's ``"payload"`` and the ``"package"``.
-    extras, package, data
+    extras, package, data, freed
         As `shipping.make_task` takes them.
     """
 
@@ -102,6 +102,7 @@ class _Parcel:
     extras: tuple[Any, ...]
     package: str
     data: tuple[tuple[str, Any], ...]
+    freed: tuple[str, ...]
     together: _Together
     lease_job: _LeaseJob
 
@@ -181,7 +182,7 @@ class ClassicBackend:
         """Broadcast a study; the broadcasts that its objective refers to go along with each job."""
         from pyspark import cloudpickle  # noqa: PLC0415 - an extra
 
-        from sparktrials.dispatch.spark_broadcast import ClassicPublication  # noqa: PLC0415
+        from sparktrials.dispatch.spark_broadcast import freed_on, publish_on  # noqa: PLC0415
 
         if self.stopped():
             raise SparkContextStopped(STOPPED)
@@ -196,7 +197,7 @@ class ClassicBackend:
             payload = payload_of(task, cloudpickle.dumps)
         extras = tuple(registry)
         registry.clear()
-        publish = functools.partial(ClassicPublication, self._context)
+        publish = functools.partial(publish_on, self._context)
         data = tuple(
             (key, handle.published(self._context, publish).reference)
             for key, handle in handles.items()
@@ -205,7 +206,15 @@ class ClassicBackend:
         broadcast = self._context.broadcast({"payload": payload, "package": package})
         self._base = self._context.parallelize([0], 1)
         together = _Together(self._context, self._profile)
-        parcel = _Parcel(broadcast, extras, digest_of(package), data, together, _LeaseJob())
+        parcel = _Parcel(
+            broadcast=broadcast,
+            extras=extras,
+            package=digest_of(package),
+            data=data,
+            freed=freed_on(self._context),
+            together=together,
+            lease_job=_LeaseJob(),
+        )
         return Shipment(digest_of(payload), parcel)
 
     def unship(self, shipment: Shipment) -> None:
@@ -241,6 +250,7 @@ class ClassicBackend:
             extras=parcel.extras,
             package_digest=parcel.package,
             data=parcel.data,
+            freed=parcel.freed,
         )
         if pack.nodes > 1:
             content = pickle.dumps(pack)

@@ -17,6 +17,8 @@ pyspark = pytest.importorskip("pyspark")
 class Context(SimpleNamespace):
     """As much of a SparkContext as shipping a study takes."""
 
+    __hash__ = object.__hash__  # as a SparkContext
+
     def __init__(self):
         jvm = SimpleNamespace(isStopped=lambda: False)
         super().__init__(
