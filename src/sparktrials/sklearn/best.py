@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,20 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sparktrials.api.view import best_of
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.assembly import joined, parts_of
-from sparktrials.sklearn.evaluation import Judgement
+from sparktrials.sklearn.assembly import Recipe, assemble, joined, parts_of
+from sparktrials.sklearn.evaluation import Data, Judgement, fit_pipeline
+from sparktrials.sklearn.partial_fit import RETRAIN
 from sparktrials.sklearn.spaces import all_learners_have, is_classification
 from sparktrials.sklearn.validation import checked_features
 from sparktrials.sklearn.writing import as_code
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+    from sparktrials.api.trials import Trials
+    from sparktrials.space import Space
 
 __all__ = ["BestPipeline"]
 
@@ -34,10 +40,14 @@ def _best_has(method: str) -> Callable[[Any], bool]:
 
 
 class BestPipeline:
-    """The methods of the best pipeline; the search sets the attributes."""
+    """The best pipeline and its methods; the search sets the other attributes."""
 
     scoring: Any
+    n_jobs: int
+    trials_: Trials
     best_pipeline_: Pipeline
+    _seed: int
+    _compiled: Space
     #: Whether it was fitted on all data.
     _is_fitted: bool
     #: How many columns the features and each exogenous data set have.
@@ -132,3 +142,42 @@ class BestPipeline:
         """Return Python code that makes the best pipeline, not fitted, with scikit-learn alone."""
         check_is_fitted(self, "best_pipeline_")
         return as_code(self.best_pipeline_)
+
+    # ------------------------------------------------------------------ which it is
+
+    def _take_best(self) -> None:
+        best = best_of(self.trials_.history)
+        if best is None:
+            self.__dict__.pop("best_pipeline_", None)  # of an earlier fit
+            return
+        recipe = Recipe.of(self._compiled.build(best.point))
+        self.best_loss_ = best.loss
+        self.best_params_ = self._compiled.values(best.point)
+        self.best_pipeline_ = assemble(
+            recipe,
+            self._widths,
+            seed=self._seed,
+            n_jobs=self.n_jobs,
+            classes=getattr(self, "classes_", None),
+        )
+        self._best_rounds = best.result.get("iterations")
+        self._is_fitted = False
+
+    def _best_as_text(self) -> str:
+        return str(self.best_pipeline_.__repr__(N_CHAR_MAX=10_000))  # not cut short
+
+    def _refit(self, data: Data) -> None:
+        rounds = self._best_rounds
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its trial has counted them
+            self.best_pipeline_, _ = fit_pipeline(
+                self.best_pipeline_,
+                data.X,
+                data.y,
+                sample_weight=data.sample_weight,
+                classes=data.classes,
+                in_rounds=rounds is not None,
+                rounds=None if rounds is None else max(1, int(rounds * RETRAIN)),
+                seed=self._seed,
+            )
+        self._is_fitted = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,21 @@ from sparktrials.api.arguments import tree_of
 from sparktrials.api.keeping import new_seed
 from sparktrials.api.options import seed_of
 from sparktrials.api.run import fmin
-from sparktrials.api.view import best_of
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.assembly import Recipe, assemble, joined
+from sparktrials.sklearn.assembly import Recipe, joined
 from sparktrials.sklearn.best import BestPipeline
-from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective, fit_pipeline
+from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
-from sparktrials.sklearn.partial_fit import RETRAIN
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.spaces import is_classification, space_of
 from sparktrials.sklearn.splitting import Splitting, all_have
+from sparktrials.sklearn.starting import starting_points, untried
 from sparktrials.sklearn.tags import PipelineTags
 from sparktrials.sklearn.validation import checked_exogenous, checked_features, checked_target
 from sparktrials.sklearn.where import trials_for
-from sparktrials.space import compile_space
+from sparktrials.space import Point, compile_space
 
 __all__ = ["HyperoptEstimator"]
 
@@ -88,6 +86,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         Whether a trial that is far behind the best one after two folds or more is spared the
         others; it may have been a better one. Not with `loss_fn`, which judges all samples
         together.
+    portfolio
+        Whether a choice among models begins with configurations of them that are good on most data
+        (`sklearn.starts`), each as near to that as the space has it; not with a `space`.
 
     Attributes
     ----------
@@ -127,6 +128,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         cv: Any = None,  # noqa: ANN401
         trials: Any = None,  # noqa: ANN401
         prune: bool = False,
+        portfolio: bool = True,
     ) -> None:
         self.preprocessing = preprocessing
         self.ex_preprocs = ex_preprocs
@@ -149,6 +151,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         self.cv = cv
         self.trials = trials
         self.prune = prune
+        self.portfolio = portfolio
 
     # ------------------------------------------------------------------ parameters
 
@@ -288,8 +291,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             raise InvalidArgument(msg)
         X = checked_features(self, X, reset=True)
         y = checked_target(self, X, y, classification=classification)
-        tree = space_of(self, None if EX_list else X)
-        compiled = compile_space(tree_of(tree))
+        tree = tree_of(space_of(self, None if EX_list else X))
+        compiled = compile_space(tree)
         if classification:
             self.classes_ = np.unique(y)
         if not (warm_start and hasattr(self, "trials_")):
@@ -333,19 +336,29 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             # What loss_fn is made for are all samples: some may lack a label, say.
             race=race_of(results, len(parts)) if self.prune and not self.loss_fn else None,
         )
+        by_portfolio = self.portfolio and self.space is None
+        starts = starting_points(tree, compiled) if by_portfolio else []
         increment = self.fit_increment
         while True:
             sent = yield self.trials_
             increment = sent or increment
-            self._search(objective, tree, len(self.trials_.history) + increment)
+            left = untried(starts, self.trials_.history)
+            self._search(objective, tree, left[:increment], increment)
             self._take_best()
 
-    def _search(self, objective: PipelineObjective, tree: Any, total: int) -> None:  # noqa: ANN401
+    def _search(
+        self,
+        objective: PipelineObjective,
+        tree: Any,  # noqa: ANN401
+        points: list[Point],
+        increment: int,
+    ) -> None:
         fmin(
             objective,
             tree,
             algo=self.algo,
-            max_evals=total,
+            max_evals=len(self.trials_.history) + increment - len(points),  # these are on top
+            points_to_evaluate=points,
             trials=self.trials_,
             rstate=self._seed,
             catch_eval_exceptions=True,
@@ -354,46 +367,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             return_argmin=False,
         )
 
-    def _take_best(self) -> None:
-        best = best_of(self.trials_.history)
-        if best is None:
-            self.__dict__.pop("best_pipeline_", None)  # of an earlier fit
-            return
-        recipe = Recipe.of(self._compiled.build(best.point))
-        self.best_loss_ = best.loss
-        self.best_params_ = self._compiled.values(best.point)
-        self.best_pipeline_ = assemble(
-            recipe,
-            self._widths,
-            seed=self._seed,
-            n_jobs=self.n_jobs,
-            classes=getattr(self, "classes_", None),
-        )
-        self._best_rounds = best.result.get("iterations")
-        self._is_fitted = False
-
     def _entries(self) -> list[Entry]:
         tried = [
             (trial, Recipe.of(self._compiled.build(trial.point)))
             for trial in ended(self.trials_.history)
         ]
         return [Entry(t, recipe.learner_name, recipe.preprocessing_names) for t, recipe in tried]
-
-    def _best_as_text(self) -> str:
-        return str(self.best_pipeline_.__repr__(N_CHAR_MAX=10_000))  # not cut short
-
-    def _refit(self, data: Data) -> None:
-        rounds = self._best_rounds
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its trial has counted them
-            self.best_pipeline_, _ = fit_pipeline(
-                self.best_pipeline_,
-                data.X,
-                data.y,
-                sample_weight=data.sample_weight,
-                classes=data.classes,
-                in_rounds=rounds is not None,
-                rounds=None if rounds is None else max(1, int(rounds * RETRAIN)),
-                seed=self._seed,
-            )
-        self._is_fitted = True

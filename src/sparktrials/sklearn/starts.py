@@ -1,0 +1,120 @@
+"""What a search begins with: configurations that are good on most data, the first ones first.
+
+Sources, beside scikit-learn's defaults: Probst, Boulesteix and Bischl, "Tunability", JMLR 2019
+(defaults that are best over many data sets); Holzmüller, Grinsztajn and Steinwart, "Better by
+default", NeurIPS 2024 (for boosted trees). They were chosen, and put in order, on data sets that no
+benchmark here has: docs/decisions/0042-portfolio.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["STARTS", "Start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A configuration of a component.
+
+    Attributes
+    ----------
+    component
+        Its name.
+    parameters
+        Parameter to value; of what is not named the first option or the middle is taken.
+    scaled
+        Whether features are to be standardised and categories spread over columns; else features
+        stay as they are, and categories become numbers.
+    """
+
+    component: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    scaled: bool = False
+
+
+_TREES = {"n_estimators": 200, "max_depth": None, "min_samples_split": 2, "min_samples_leaf": 1}
+_FOREST = {**_TREES, "bootstrap": True}
+_EXTRA = {**_TREES, "bootstrap": False}
+_LIGHTGBM = {
+    "n_estimators": 300,
+    "learning_rate": 0.04,
+    "num_leaves": 16,
+    "min_child_samples": 5,
+    "subsample": 0.8,
+    "colsample_bytree": 0.5,
+    "reg_alpha": 0.0,
+    "reg_lambda": 1.0,
+}
+_XGBOOST = {
+    "n_estimators": 300,
+    "learning_rate": 0.05,
+    "max_depth": 4,
+    "min_child_weight": 1.0,
+    "gamma": 0.0,
+    "subsample": 0.75,
+    "colsample_bytree": 0.6,
+    "colsample_bylevel": 0.8,
+    "reg_alpha": 0.0,
+    "reg_lambda": 1.0,
+}
+_HISTOGRAMS = {
+    "learning_rate": 0.1,
+    "max_iter": 100,
+    "max_leaf_nodes": 31,
+    "min_samples_leaf": 20,
+    "l2_regularization": 0.0,
+    "max_features": 1.0,
+}
+_GRADIENTS = {
+    "learning_rate": 0.05,
+    "n_estimators": 300,
+    "max_depth": 5,
+    "subsample": 0.6,
+    "max_features": "sqrt",
+    "min_samples_split": 2,
+    "min_samples_leaf": 3,
+}
+_RBF = {"kernel": "rbf", "gamma": "scale", "shrinking": True}
+_ALIKE = {"class_weight": None}
+_SQUARES = {"loss": "squared_error"}
+
+STARTS: tuple[Start, ...] = (
+    # Classifiers.
+    Start("extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": "sqrt"}),
+    Start("lightgbm_classification", {**_LIGHTGBM, **_ALIKE}),
+    Start("svc", {**_RBF, **_ALIKE, "C": 10.0}, scaled=True),
+    Start("random_forest_classifier", {**_FOREST, **_ALIKE, "max_features": "sqrt"}),
+    Start("xgboost_classification", _XGBOOST),
+    Start("logistic_regression", {**_ALIKE, "C": 1.0, "solver": "lbfgs"}, scaled=True),
+    Start("hist_gradient_boosting_classifier", {**_HISTOGRAMS, **_ALIKE}),
+    Start("gradient_boosting_classifier", _GRADIENTS),
+    Start(
+        "k_neighbors_classifier",
+        {"n_neighbors": 5, "metric": "manhattan", "weights": "distance"},
+        scaled=True,
+    ),
+    Start(
+        "extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": 0.5, "criterion": "entropy"}
+    ),
+    Start("linear_svc", {**_ALIKE, "C": 1.0, "penalty": "l2", "loss": "squared_hinge"}),
+    Start("multinomial_nb", {"alpha": 0.1}),
+    # Regressors.
+    Start("extra_trees_regressor", {**_EXTRA, "max_features": 0.5, "criterion": "squared_error"}),
+    Start("lightgbm_regression", _LIGHTGBM),
+    Start("xgboost_regression", _XGBOOST),
+    Start("ridge", {"alpha": 1.0}, scaled=True),
+    Start("gradient_boosting_regressor", {**_GRADIENTS, **_SQUARES}),
+    Start(
+        "random_forest_regressor", {**_FOREST, "max_features": 0.35, "criterion": "squared_error"}
+    ),
+    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, scaled=True),
+    Start("hist_gradient_boosting_regressor", {**_HISTOGRAMS, **_SQUARES}),
+    Start(
+        "k_neighbors_regressor",
+        {"n_neighbors": 5, "metric": "manhattan", "weights": "distance"},
+        scaled=True,
+    ),
+    Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, scaled=True),
+)
