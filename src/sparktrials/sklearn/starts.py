@@ -92,7 +92,7 @@ STARTS: tuple[Start, ...] = (
     Start("gradient_boosting_classifier", _GRADIENTS),
     Start(
         "k_neighbors_classifier",
-        {"n_neighbors": 5, "metric": "manhattan", "weights": "distance"},
+        {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"},
         scaled=True,
     ),
     Start(
@@ -113,8 +113,9 @@ STARTS: tuple[Start, ...] = (
     Start("hist_gradient_boosting_regressor", {**_HISTOGRAMS, **_SQUARES}),
     Start(
         "k_neighbors_regressor",
-        {"n_neighbors": 5, "metric": "manhattan", "weights": "distance"},
+        {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"},
         scaled=True,
     ),
+    Start("svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, scaled=True),  # a target of large numbers
     Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, scaled=True),
 )
