@@ -28,7 +28,7 @@ from sparktrials.space.distributions import Categorical, Integer, Normal, Unifor
 if TYPE_CHECKING:
     from sparktrials.space.compile import Space
 
-SYSTEMS = ("ours", "ours-whole", "random", "halving", "optuna", "flaml")
+SYSTEMS = ("ours", "random", "halving", "optuna", "flaml")
 FOLDS = 3
 #: Samples from which halving begins with a ninth of them, else with a third.
 MANY = 500
@@ -245,7 +245,9 @@ def _flaml(problem: Problem) -> tuple[Any, dict[str, Any]]:
 
 _BY_NAME = {
     "ours": _ours,
-    "ours-whole": lambda problem: _ours(problem, prune=False),
+    # Not among those that are ranked, but by name.
+    "ours-prune": lambda problem: _ours(problem, prune=True),
+    "ours-bare": lambda problem: _ours(problem, portfolio=False),
     "random": lambda problem: _sklearns(problem, halving=False),
     "halving": lambda problem: _sklearns(problem, halving=True),
     "optuna": _optuna,
