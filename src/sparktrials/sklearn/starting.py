@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,14 +47,17 @@ _NOTHING = (None, (), "passthrough")
 
 @dataclass(frozen=True, slots=True)
 class _Transformers:
-    """A wish: transformers of these classes, or none at all."""
+    """A wish: transformers of these classes, each with these parameters, or none at all."""
 
     classes: frozenset[str]
+    parameters: Mapping[str, object]
     none: bool
 
-
-_SCALED = _Transformers(frozenset({"StandardScaler", "OneHotEncoder"}), none=False)
-_AS_THEY_ARE = _Transformers(frozenset({"TargetEncoder"}), none=True)
+    @classmethod
+    def of(cls, start: Start) -> _Transformers:
+        if start.before:
+            return cls(frozenset({start.before, "OneHotEncoder"}), start.prepared, none=False)
+        return cls(frozenset({"TargetEncoder"}), {}, none=True)
 
 
 def starting_points(tree: object, space: Space, starts: Sequence[Start] = STARTS) -> list[Point]:
@@ -104,7 +106,7 @@ def _draws(learner: Switch, start: Start, others: Iterable[Node | None]) -> list
     draws |= _near(learner.options[made[0]], start.parameters)[1]
     for node in others:
         if node is not None:
-            draws |= _near(node, _SCALED if start.scaled else _AS_THEY_ARE)[1]
+            draws |= _near(node, _Transformers.of(start))[1]
     return [draws]
 
 
@@ -136,22 +138,31 @@ def _near(node: Node, wish: object) -> tuple[int, Draws]:
     if isinstance(node, Constant):
         return _missed(node.value, wish), {}
     if isinstance(node, Draw):
-        is_number = isinstance(wish, Real) and not isinstance(wish, bool)
-        return (0, {node.label: float(wish)}) if is_number else (1, {})
+        if isinstance(wish, (int, float)) and not isinstance(wish, bool):
+            return 0, {node.label: float(wish)}
+        return 1, {}
     if isinstance(node, Switch):
         return _nearest(node, wish)
     missed, draws = _all_near(_parts(node, wish))
-    if isinstance(wish, _Transformers) and (made := _made_by(node)) is not None:
-        missed += made.__name__ not in wish.classes
-    return missed, draws
+    return missed + _is_of_others(node, wish), draws
+
+
+def _is_of_others(node: Node, wish: object) -> bool:
+    """Whether a node makes a transformer of another class than is wished for."""
+    made = _made_by(node)
+    return (
+        isinstance(wish, _Transformers) and made is not None and made.__name__ not in wish.classes
+    )
 
 
 def _parts(node: Node, wish: object) -> list[tuple[Node, object]]:
     """Return what a node is made of, each with what is wished for of it."""
+    if isinstance(wish, _Transformers) and _made_by(node) and not _is_of_others(node, wish):
+        wish = wish.parameters
     if isinstance(wish, Mapping):
         if isinstance(node, MappingNode):
-            named = zip(node.keys, node.values, strict=True)
-            return [(part, wish.get(name, _ANYTHING)) for name, part in named]
+            each = zip(node.keys, node.values, strict=True)
+            return [(part, wish.get(name, _ANYTHING)) for name, part in each]
         if isinstance(node, Call):
             # An estimator: its parameters are keywords, or in dicts beside its class.
             beside = [arg for arg in node.args if isinstance(arg, (MappingNode, Switch))]

@@ -24,14 +24,17 @@ class Start:
         Its name.
     parameters
         Parameter to value; of what is not named the first option or the middle is taken.
-    scaled
-        Whether features are to be standardised and categories spread over columns; else features
-        stay as they are, and categories become numbers.
+    before
+        The class of the transformer before it; features stay as they are where there is none, and
+        categories become numbers, else a column for each.
+    prepared
+        Parameter to value, of that.
     """
 
     component: str
     parameters: Mapping[str, object] = field(default_factory=dict)
-    scaled: bool = False
+    before: str = ""
+    prepared: Mapping[str, object] = field(default_factory=dict)
 
 
 _TREES = {"n_estimators": 200, "max_depth": None, "min_samples_split": 2, "min_samples_leaf": 1}
@@ -84,16 +87,16 @@ STARTS: tuple[Start, ...] = (
     # Classifiers.
     Start("extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": "sqrt"}),
     Start("lightgbm_classification", {**_LIGHTGBM, **_ALIKE}),
-    Start("svc", {**_RBF, **_ALIKE, "C": 10.0}, scaled=True),
+    Start("svc", {**_RBF, **_ALIKE, "C": 10.0}, before="StandardScaler"),
     Start("random_forest_classifier", {**_FOREST, **_ALIKE, "max_features": "sqrt"}),
     Start("xgboost_classification", _XGBOOST),
-    Start("logistic_regression", {**_ALIKE, "C": 1.0, "solver": "lbfgs"}, scaled=True),
+    Start("logistic_regression", {**_ALIKE, "C": 1.0, "solver": "lbfgs"}, before="StandardScaler"),
     Start("hist_gradient_boosting_classifier", {**_HISTOGRAMS, **_ALIKE}),
     Start("gradient_boosting_classifier", _GRADIENTS),
     Start(
         "k_neighbors_classifier",
         {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"},
-        scaled=True,
+        before="StandardScaler",
     ),
     Start(
         "extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": 0.5, "criterion": "entropy"}
@@ -104,18 +107,20 @@ STARTS: tuple[Start, ...] = (
     Start("extra_trees_regressor", {**_EXTRA, "max_features": 0.5, "criterion": "squared_error"}),
     Start("lightgbm_regression", _LIGHTGBM),
     Start("xgboost_regression", _XGBOOST),
-    Start("ridge", {"alpha": 1.0}, scaled=True),
+    Start("ridge", {"alpha": 1.0}, before="StandardScaler"),
     Start("gradient_boosting_regressor", {**_GRADIENTS, **_SQUARES}),
     Start(
         "random_forest_regressor", {**_FOREST, "max_features": 0.35, "criterion": "squared_error"}
     ),
-    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, scaled=True),
+    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, before="StandardScaler"),
     Start("hist_gradient_boosting_regressor", {**_HISTOGRAMS, **_SQUARES}),
     Start(
         "k_neighbors_regressor",
         {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"},
-        scaled=True,
+        before="StandardScaler",
     ),
-    Start("svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, scaled=True),  # a target of large numbers
-    Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, scaled=True),
+    Start(
+        "svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, before="StandardScaler"
+    ),  # a target of large numbers
+    Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, before="StandardScaler"),
 )

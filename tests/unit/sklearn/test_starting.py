@@ -76,7 +76,7 @@ def test_each_start_is_what_it_says(start):
     for name, value in start.parameters.items():
         if name in made:
             assert made[name] == (pytest.approx(value) if isinstance(value, float) else value), name
-    assert recipe.preprocessing_names == (["StandardScaler"] if start.scaled else [])
+    assert recipe.preprocessing_names == ([start.before] if start.before else [])
 
 
 def test_each_fits(iris):
