@@ -140,7 +140,7 @@ def _near(node: Node, wish: object) -> tuple[int, Draws]:
     if isinstance(node, Draw):
         if isinstance(wish, (int, float)) and not isinstance(wish, bool):
             return 0, {node.label: float(wish)}
-        return 1, {}
+        return int(_is_value(wish)), {}
     if isinstance(node, Switch):
         return _nearest(node, wish)
     missed, draws = _all_near(_parts(node, wish))
@@ -194,6 +194,8 @@ def _nearest(node: Switch, wish: object) -> tuple[int, Draws]:
 def _missed(value: object, wish: object) -> int:
     if isinstance(wish, _Transformers):
         return int(not wish.none and any(value is n or value == n for n in _NOTHING))
-    if wish is _ANYTHING or isinstance(wish, Mapping):
-        return 0
-    return int(type(value) is not type(wish) or value != wish)
+    return int(_is_value(wish) and (type(value) is not type(wish) or value != wish))
+
+
+def _is_value(wish: object) -> bool:
+    return wish is not _ANYTHING and not isinstance(wish, (Mapping, _Transformers))

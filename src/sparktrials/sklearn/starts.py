@@ -37,6 +37,7 @@ class Start:
     prepared: Mapping[str, object] = field(default_factory=dict)
 
 
+_SCALED = "StandardScaler"
 _TREES = {"n_estimators": 200, "max_depth": None, "min_samples_split": 2, "min_samples_leaf": 1}
 _FOREST = {**_TREES, "bootstrap": True}
 _EXTRA = {**_TREES, "bootstrap": False}
@@ -50,6 +51,8 @@ _LIGHTGBM = {
     "reg_alpha": 0.0,
     "reg_lambda": 1.0,
 }
+_SMALL_LEAVES = {**_LIGHTGBM, "num_leaves": 6, "learning_rate": 0.06, "reg_lambda": 10.0}
+_STUMPS = {**_LIGHTGBM, "num_leaves": 4, "learning_rate": 0.03, "min_child_samples": 20}
 _XGBOOST = {
     "n_estimators": 300,
     "learning_rate": 0.05,
@@ -61,6 +64,13 @@ _XGBOOST = {
     "colsample_bylevel": 0.8,
     "reg_alpha": 0.0,
     "reg_lambda": 1.0,
+}
+_DEEP = {
+    **_XGBOOST,
+    "n_estimators": 400,
+    "learning_rate": 0.03,
+    "max_depth": 6,
+    "min_child_weight": 3.0,
 }
 _HISTOGRAMS = {
     "learning_rate": 0.1,
@@ -80,47 +90,60 @@ _GRADIENTS = {
     "min_samples_leaf": 3,
 }
 _RBF = {"kernel": "rbf", "gamma": "scale", "shrinking": True}
+_POLY = {"kernel": "poly", "gamma": "scale", "degree": 3, "coef0": 1.0, "shrinking": True}
+_NEAR = {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"}
 _ALIKE = {"class_weight": None}
 _SQUARES = {"loss": "squared_error"}
+_ERROR = {"criterion": "squared_error"}
 
-STARTS: tuple[Start, ...] = (
-    # Classifiers.
+_CLASSIFIERS = (
     Start("extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": "sqrt"}),
     Start("lightgbm_classification", {**_LIGHTGBM, **_ALIKE}),
-    Start("svc", {**_RBF, **_ALIKE, "C": 10.0}, before="StandardScaler"),
+    Start("svc", {**_RBF, **_ALIKE, "C": 5.0}, _SCALED),
+    Start("logistic_regression", {**_ALIKE, "C": 1.0, "solver": "lbfgs"}, _SCALED),
     Start("random_forest_classifier", {**_FOREST, **_ALIKE, "max_features": "sqrt"}),
     Start("xgboost_classification", _XGBOOST),
-    Start("logistic_regression", {**_ALIKE, "C": 1.0, "solver": "lbfgs"}, before="StandardScaler"),
+    Start("svc", {**_RBF, **_ALIKE, "C": 100.0, "gamma": 0.01}, _SCALED),
     Start("hist_gradient_boosting_classifier", {**_HISTOGRAMS, **_ALIKE}),
     Start("gradient_boosting_classifier", _GRADIENTS),
-    Start(
-        "k_neighbors_classifier",
-        {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"},
-        before="StandardScaler",
-    ),
+    Start("k_neighbors_classifier", _NEAR, _SCALED),
     Start(
         "extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": 0.5, "criterion": "entropy"}
     ),
+    Start(
+        "svc",
+        {**_POLY, **_ALIKE, "C": 1.0},
+        "QuantileTransformer",
+        {"output_distribution": "normal"},
+    ),
+    Start("lightgbm_classification", {**_SMALL_LEAVES, **_ALIKE}),
+    Start("svc", {**_RBF, **_ALIKE, "C": 1.0}, _SCALED),
+    Start(
+        "k_neighbors_classifier",
+        {"n_neighbors": 1, "metric": "manhattan", "weights": "uniform"},
+        _SCALED,
+    ),
+    # Of menus for sparse data.
     Start("linear_svc", {**_ALIKE, "C": 1.0, "penalty": "l2", "loss": "squared_hinge"}),
     Start("multinomial_nb", {"alpha": 0.1}),
-    # Regressors.
-    Start("extra_trees_regressor", {**_EXTRA, "max_features": 0.5, "criterion": "squared_error"}),
-    Start("lightgbm_regression", _LIGHTGBM),
-    Start("xgboost_regression", _XGBOOST),
-    Start("ridge", {"alpha": 1.0}, before="StandardScaler"),
-    Start("gradient_boosting_regressor", {**_GRADIENTS, **_SQUARES}),
-    Start(
-        "random_forest_regressor", {**_FOREST, "max_features": 0.35, "criterion": "squared_error"}
-    ),
-    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, before="StandardScaler"),
-    Start("hist_gradient_boosting_regressor", {**_HISTOGRAMS, **_SQUARES}),
-    Start(
-        "k_neighbors_regressor",
-        {"n_neighbors": 10, "metric": "manhattan", "weights": "distance"},
-        before="StandardScaler",
-    ),
-    Start(
-        "svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, before="StandardScaler"
-    ),  # a target of large numbers
-    Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, before="StandardScaler"),
 )
+_REGRESSORS = (
+    Start("xgboost_regression", _XGBOOST),
+    Start("lightgbm_regression", _LIGHTGBM),
+    Start("extra_trees_regressor", {**_EXTRA, **_ERROR, "max_features": 0.5}),
+    Start("ridge", {"alpha": 1.0}, _SCALED),
+    Start("random_forest_regressor", {**_FOREST, **_ERROR, "max_features": 0.35}),
+    Start("gradient_boosting_regressor", {**_GRADIENTS, **_SQUARES}),
+    Start("hist_gradient_boosting_regressor", {**_HISTOGRAMS, **_SQUARES}),
+    Start("svr", {**_RBF, "C": 1000.0, "gamma": 0.01, "epsilon": 0.1}, _SCALED),
+    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, _SCALED),
+    Start("k_neighbors_regressor", _NEAR, _SCALED),
+    Start("xgboost_regression", _DEEP),
+    Start("lightgbm_regression", _STUMPS),
+    Start("gradient_boosting_regressor", {**_GRADIENTS, "loss": "huber"}),
+    Start("svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, _SCALED),
+    # Of menus for sparse data.
+    Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, _SCALED),
+)
+
+STARTS: tuple[Start, ...] = (*_CLASSIFIERS, *_REGRESSORS)

@@ -108,7 +108,7 @@ def test_a_space_of_ones_own_is_kept_to():
     narrow = hp.choice(
         "m", [svc("a", C=hp.uniform("C", 0.1, 0.5), kernel="linear"), logistic_regression("b", C=7)]
     )
-    first, second = built(classifier=narrow)
+    first, second, *_ = built(classifier=narrow)
     assert pytest.approx(0.5) == first.learner.C
     assert first.learner.kernel == "linear"
     assert second.learner.C == 7
@@ -145,23 +145,23 @@ def test_other_searches_begin_as_they_did(iris, given):
 
 def test_a_search_begins_with_them_once(iris):
     X, y = iris[0][::2], iris[1][::2]
-    pair = hp.choice("m", [svc("a"), extra_trees_classifier("b", n_estimators=5), gaussian_nb("c")])
+    pair = hp.choice("m", [extra_trees_classifier("b", n_estimators=5), gaussian_nb("c")])
     given = {"classifier": pair, "seed": 0, "preprocessing": []}
     _, points = begun(classifier=pair, preprocessing=[])
-    assert len(points) == 3
+    assert len(points) == 2
 
     def history(found):
         return [(dict(t.point), t.given) for t in found.trials.history]
 
-    whole = HyperoptEstimator(**given, max_evals=6, fit_increment=1).fit(X, y)
-    assert history(whole)[:3] == [(point, True) for point in points]
-    assert [of_us for _, of_us in history(whole)] == [True] * 3 + [False] * 3
+    whole = HyperoptEstimator(**given, max_evals=5, fit_increment=1).fit(X, y)
+    assert history(whole)[:2] == [(point, True) for point in points]
+    assert [of_us for _, of_us in history(whole)] == [True] * 2 + [False] * 3
     # One at a time, with a new estimator, or fewer than there are: the same trials.
     trials = Trials()
-    for n in (2, 4, 6):
+    for n in (1, 3, 5):
         HyperoptEstimator(**given, max_evals=n, trials=trials, refit=False).fit(X, y)
         assert len(trials.history) == n
     assert [(dict(t.point), t.given) for t in trials.history] == history(whole)
     more = whole.fit(X, y, warm_start=True)
-    assert sum(t.given for t in more.trials.history) == 3
-    assert len(more.trials) == 12
+    assert sum(t.given for t in more.trials.history) == 2
+    assert len(more.trials) == 10
