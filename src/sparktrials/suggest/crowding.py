@@ -154,6 +154,18 @@ class Crowd:
         """Return the pending points as `repulsion` sees them."""
         return places_of(group.axes, reach, group.scaled(self.rows), group.codes(self.rows))
 
+    def near(
+        self,
+        group: Group,
+        reach: NDArray[np.float64],
+        candidates: tuple[NDArray[np.float64], NDArray[np.intp]],
+        n: int,
+    ) -> Near | None:
+        """Return what `n` points to be chosen of candidates lose; None if that is nothing."""
+        if not len(self.rows) and n == 1:
+            return None
+        return Near(group.axes, reach, candidates, self.places(group, reach), n)
+
 
 class Near:
     """What candidates lose by the nearness of pending points, one more with each choice.

@@ -26,17 +26,17 @@ from sparktrials.study.history import CODE
 from sparktrials.study.trial import TrialState
 from sparktrials.suggest import parzen
 from sparktrials.suggest.model import (
-    UNKNOWN_REACH,
     exploring,
     finest,
     good_floor,
     mixture,
     rank_weights,
+    reach_of,
     thinned,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sparktrials.suggest.grouping import Group
     from sparktrials.suggest.known import Board
 
-    Rows: TypeAlias = Callable[[Sequence[int]], NDArray[np.float64]]
+    Rows: TypeAlias = Callable[[NDArray[np.intp]], NDArray[np.float64]]
 
 __all__ = ["SHARES", "Ensemble", "Pair", "skills", "weights_of"]
 
@@ -77,7 +77,7 @@ class Pair(NamedTuple):
     def of(cls, group: Group, share: float, n: int, n_ok: int, rows: Rows) -> Pair:
         """Fit to `n` trials, of which `n_ok` have a loss; `rows` returns them by rank."""
         first = min(math.ceil(share * n), round(share * MOST_GOOD), n_ok)
-        best, floors = rows(range(first)), good_floor(group, n)
+        best, floors = rows(np.arange(first)), good_floor(group, n)
         good, h = mixture(group, best, rank_weights(first), floors, exploring(group, first))
         picks, weights = thinned(first, n)
         X, floor = rows(picks), finest(n - first)
@@ -92,16 +92,13 @@ class Pair(NamedTuple):
             weights=weights,
             prior_weight=1.0,
         )
-        reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
-        return cls(good, (own, shared), reach)
+        return cls(good, (own, shared), reach_of(h))
 
-    def ratios(
-        self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
-    ) -> NDArray[np.float64]:
-        """Return (2, m) logarithms of l/g."""
-        ours = parzen.log_density(self.good, S, C, per=per)
+    def ratios(self, points: parzen.Points, per: int | None = None) -> NDArray[np.float64]:
+        """Return (2, m) logarithms of l/g; `per`: see `parzen.density_at`."""
+        ours = parzen.density_at(self.good, points, per=per)
         return ours - np.stack(
-            [parzen.log_density(g, S, C, np.float32, per=per) for g in self.others]
+            [parzen.density_at(g, points, np.float32, per=per) for g in self.others]
         )
 
 
@@ -128,7 +125,7 @@ class Ensemble:
         group, ranking = board.group, board.ranking
         n = len(ranking)
 
-        def rows(places: Sequence[int]) -> NDArray[np.float64]:
+        def rows(places: NDArray[np.intp]) -> NDArray[np.float64]:
             return history.X[ranking.at(places)]
 
         pairs = tuple(Pair.of(group, share, n, n - ranking.n_failed, rows) for share in SHARES)
@@ -139,10 +136,10 @@ class Ensemble:
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) the weighted means of log l/g; `per`: see `parzen.log_density`."""
-        total = np.zeros(len(S))
+        """Return (m,) the weighted means of log l/g; `per`: see `parzen.density_at`."""
+        points, total = parzen.Points.of(self.good.axes, S, C), np.zeros(len(S))
         for pair, weights in zip(self.pairs, self.weights, strict=True):
-            total += (weights[:, None] * pair.ratios(S, C, per)).sum(axis=0)
+            total += (weights[:, None] * pair.ratios(points, per)).sum(axis=0)
         return total
 
 
@@ -172,13 +169,13 @@ def skills(
     order = np.argsort(key[:cut], kind="stable")
     n_ok = int(np.isfinite(key[:cut]).sum())
 
-    def rows(places: Sequence[int]) -> NDArray[np.float64]:
-        return X[order[np.asarray(places, dtype=np.intp)]]
+    def rows(places: NDArray[np.intp]) -> NDArray[np.float64]:
+        return X[order[places]]
 
-    S, C = group.scaled(X[cut:]), group.codes(X[cut:])
+    points = parzen.Points.of(group.axes, group.scaled(X[cut:]), group.codes(X[cut:]))
     wanted = _ranks(-key[cut:])
     for i, share in enumerate(SHARES):
-        for k, ratio in enumerate(Pair.of(group, share, cut, n_ok, rows).ratios(S, C)):
+        for k, ratio in enumerate(Pair.of(group, share, cut, n_ok, rows).ratios(points)):
             told = _ranks(ratio)
             scale = math.sqrt(float(wanted @ wanted) * float(told @ told))
             found[i, k] = float(wanted @ told) / scale if scale > 0 else 0.0

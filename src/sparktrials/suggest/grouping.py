@@ -36,6 +36,28 @@ _EXACT = 2.0**51
 _FAR = 10.0
 
 
+class _Fine(NamedTuple):
+    """The smooth columns that carry fine grids, and what `Group.settle` needs of them.
+
+    Attributes
+    ----------
+    columns
+        Among the smooth ones.
+    log
+        Those of them that are logarithms, by their place in `columns`.
+    zero
+        The codec's own coordinate of a value that was rounded to 0, for these.
+    """
+
+    columns: NDArray[np.intp]
+    log: NDArray[np.intp]
+    zero: NDArray[np.float64]
+    step: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    width: NDArray[np.float64]
+    reach: NDArray[np.float64]
+
+
 class Grid(NamedTuple):
     """The values ``(first + k) * step`` of a quantized column.
 
@@ -73,12 +95,11 @@ class Group:
     axes: Axes
     switches: tuple[int, ...]
     _reach: NDArray[np.float64]
-    _smooth_step: NDArray[np.float64]
-    _smooth_log: NDArray[np.bool_]
+    _fine: _Fine
     _coded_first: NDArray[np.float64]
     _coded_last: NDArray[np.float64]
     _coded_step: NDArray[np.float64]
-    _coded_log: NDArray[np.bool_]
+    _coded_log: NDArray[np.intp]  # those among the coded columns
 
     def __len__(self) -> int:
         """Return the number of columns."""
@@ -91,45 +112,54 @@ class Group:
 
     def scaled(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return ``S`` of latent rows in which the group is active; out of bounds to the ends."""
-        S = (X[:, self.smooth] - self.origin) / self.width
-        return np.clip(S, -self._reach, self._reach)
+        S = X.T[self.smooth]
+        S -= self.origin[:, None]
+        S /= self.width[:, None]
+        reach = self._reach[:, None]
+        np.maximum(S, -reach, out=S)
+        np.minimum(S, reach, out=S)
+        return S.T
 
     def codes(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return ``C`` of latent rows in which the group is active; out of range to the ends."""
-        V = X[:, self.coded]
-        if self._coded_log.any():
-            V[:, self._coded_log] = np.exp(V[:, self._coded_log])
-        V = np.rint(V / self._coded_step)
-        codes = np.clip(V, self._coded_first, self._coded_last) - self._coded_first
-        return codes.astype(np.intp)
+        V = X.T[self.coded]
+        if len(self._coded_log):
+            V[self._coded_log] = np.exp(V[self._coded_log])
+        V /= self._coded_step[:, None]
+        np.rint(V, out=V)
+        first = self._coded_first[:, None]
+        np.maximum(V, first, out=V)
+        np.minimum(V, self._coded_last[:, None], out=V)
+        V -= first
+        return V.T.astype(np.intp)
 
     def fill(self, X: NDArray[np.float64], S: NDArray[np.float64], C: NDArray[np.intp]) -> None:
         """Write points into latent rows."""
         X[:, self.smooth] = S * self.width + self.origin
         V = (C + self._coded_first) * self._coded_step
-        if self._coded_log.any():
+        if len(self._coded_log):
             V[:, self._coded_log] = _log(V[:, self._coded_log])
         X[:, self.coded] = V
 
     def settle(self, S: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `S` with the coordinates of fine grids moved onto them."""
-        fine = np.flatnonzero(self._smooth_step > 0)
-        if not len(fine):
+        fine = self._fine
+        if not len(fine.columns):
             return S
-        step, log = self._smooth_step[fine], self._smooth_log[fine]
-        V = S[:, fine] * self.width[fine] + self.origin[fine]
-        with np.errstate(over="ignore"):
-            V[:, log] = np.exp(V[:, log])
-            k = np.rint(V / step)
-        # Where floats are further apart than the steps, every float is on the grid.
-        on_grid = np.abs(k) < _EXACT
-        V = np.where(on_grid, np.where(on_grid, k, 0) * step, V)
-        # The codec's own coordinate of a value that was rounded to 0.
-        zero = _log(step / 4)[log]
-        V[:, log] = np.where(V[:, log] > 0, _log(V[:, log]), zero)
+        V = S[:, fine.columns] * fine.width + fine.origin
+        log = fine.log
+        with np.errstate(over="ignore", divide="ignore"):
+            if len(log):
+                V[:, log] = np.exp(V[:, log])
+            k = np.rint(V / fine.step)
+            # Where floats are further apart than the steps, every float is on the grid.
+            V = np.where(np.abs(k) < _EXACT, k * fine.step, V)
+            if len(log):
+                V[:, log] = np.where(V[:, log] > 0, np.log(np.maximum(V[:, log], 0)), fine.zero)
+        V -= fine.origin
+        V /= fine.width
         S = S.copy()
-        reach = self._reach[fine]
-        S[:, fine] = np.clip((V - self.origin[fine]) / self.width[fine], -reach, reach)
+        S[:, fine.columns] = np.minimum(np.maximum(V, -fine.reach), fine.reach)
         return S
 
 
@@ -164,12 +194,16 @@ def _group(codec: Codec, condition: Condition, columns: list[int], named: set[in
     )
     first = np.array([0.0 if grid is None else grid.first for grid in grids])
     normal = codec.normal[s]
+    origin, width = codec.mu[s], np.maximum(codec.sigma[s], np.finfo(np.float64).tiny) / PRIOR_SD
+    reach = np.where(normal, _FAR, 0.5)
+    fine = np.flatnonzero(codec.step[s] > 0)
+    step, log = codec.step[s][fine], np.flatnonzero(codec.log[s][fine])
     return Group(
         condition=condition,
         smooth=s,
         coded=t,
-        origin=codec.mu[s],
-        width=np.maximum(codec.sigma[s], np.finfo(np.float64).tiny) / PRIOR_SD,
+        origin=origin,
+        width=width,
         axes=Axes(
             ~normal,
             tuple(None if grid is None else grid.edges for grid in ordinal),
@@ -180,13 +214,14 @@ def _group(codec: Codec, condition: Condition, columns: list[int], named: set[in
             prior,
         ),
         switches=tuple(i for i, j in enumerate(coded) if j in named),
-        _reach=np.where(normal, _FAR, 0.5),
-        _smooth_step=codec.step[s],
-        _smooth_log=codec.log[s],
+        _reach=reach,
+        _fine=_Fine(
+            fine, log, _log(step[log] / 4), step, origin[fine], width[fine], reach[fine]
+        ),
         _coded_first=first,
         _coded_last=first + np.array([len(p) - 1.0 for p in prior]),
         _coded_step=codec.step[t],
-        _coded_log=codec.log[t],
+        _coded_log=np.flatnonzero(codec.log[t]),
     )
 
 

@@ -8,9 +8,8 @@ trials alone, not on the order in which results came.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from sparktrials.suggest.branches import Records, shares
 from sparktrials.suggest.grouping import groups_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from sparktrials.study.history import History
@@ -32,6 +29,9 @@ __all__ = ["Board", "Known", "Ranking"]
 #: By state code, see `study.history.CODE`.
 _FINISHED = np.array([s in {TrialState.OK, TrialState.FAILED, TrialState.PRUNED} for s in CODE])
 _PENDING = np.array([s in {TrialState.NEW, TrialState.RUNNING} for s in CODE])
+#: A ranking's arrays grow to twice their size, and at first to this.
+_ROOM = 64
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 class Ranking:
@@ -43,30 +43,36 @@ class Ranking:
     def __init__(self, rows: NDArray[np.intp], losses: NDArray[np.float64]) -> None:
         keys = np.where(np.isnan(losses), np.inf, losses)
         order = np.lexsort((rows, keys))
-        self._rows: list[int] = rows[order].tolist()
-        self._losses: list[float] = keys[order].tolist()
+        self._n = len(rows)
+        self._rows, self._losses = rows[order], keys[order]
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._rows)
+        return self._n
 
     @property
     def n_failed(self) -> int:
         """How many have no loss."""
-        return len(self._losses) - bisect_left(self._losses, math.inf)
+        return self._n - int(self._losses[: self._n].searchsorted(math.inf))
 
     def add(self, row: int, loss: float) -> None:
         """Add a row."""
+        n = self._n
+        if n == len(self._rows):
+            room = np.empty(max(n, _ROOM), dtype=np.intp)
+            self._rows = np.concatenate([self._rows, room])
+            self._losses = np.concatenate([self._losses, room.astype(np.float64)])
         key = math.inf if math.isnan(loss) else loss
-        first = bisect_left(self._losses, key)
-        place = bisect_left(self._rows, row, first, bisect_right(self._losses, key, first))
-        self._rows.insert(place, row)
-        self._losses.insert(place, key)
+        first, last = (int(self._losses[:n].searchsorted(key, side)) for side in _SIDES)
+        place = first + int(self._rows[first:last].searchsorted(row))
+        for array, value in ((self._rows, row), (self._losses, key)):
+            array[place + 1 : n + 1] = array[place:n]
+            array[place] = value
+        self._n = n + 1
 
-    def at(self, places: Iterable[int]) -> NDArray[np.intp]:
+    def at(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the rows at some places, 0 being the best."""
-        rows = self._rows
-        return np.array([rows[place] for place in places], dtype=np.intp)
+        return self._rows[: self._n][places]
 
 
 class Board:

@@ -34,6 +34,7 @@ __all__ = [
     "good_floor",
     "mixture",
     "rank_weights",
+    "reach_of",
     "thinned",
 ]
 
@@ -69,7 +70,7 @@ class Fitted(Protocol):
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) how promising points are; `per`: see `parzen.log_density`."""
+        """Return (m,) how promising points are; `per`: see `parzen.density_at`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,18 +109,18 @@ class Model:
         picks, weights = thinned(n_good, n)
         weight = prior_weight * exploring(group, n_good)
         floor = good_floor(group, n)
-        best, h = mixture(group, X[ranking.at(range(n_good))], rank_weights(n_good), floor, weight)
+        first = ranking.at(np.arange(n_good))
+        best, h = mixture(group, X[first], rank_weights(n_good), floor, weight)
         rest, _ = mixture(group, X[ranking.at(picks)], weights, finest(n - n_good), prior_weight)
-        reach = np.median(h, axis=0) if len(h) else np.full(len(group), UNKNOWN_REACH)
-        return cls(best, rest, reach)
+        return cls(best, rest, reach_of(h))
 
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) logarithms of l/g; `per`: see `parzen.log_density`."""
-        return parzen.log_density(self.good, S, C, per=per) - parzen.log_density(
-            self.others, S, C, np.float32, per=per
-        )
+        """Return (m,) logarithms of l/g; `per`: see `parzen.density_at`."""
+        points = parzen.Points.of(self.good.axes, S, C)
+        ours = parzen.density_at(self.good, points, per=per)
+        return ours - parzen.density_at(self.others, points, np.float32, per=per)
 
 
 def finest(n: float) -> float:
@@ -152,6 +153,16 @@ def mixture(
     return found, h
 
 
+def reach_of(h: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (s + t,) the median bandwidths of (n, s + t), or what stands for them."""
+    n = len(h)
+    if not n:
+        return np.full(h.shape[1], UNKNOWN_REACH)
+    ordered = np.sort(h, axis=0)
+    middle: NDArray[np.float64] = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return middle
+
+
 def exploring(group: Group, n_good: int) -> float:
     """Return by how much the prior's weight grows among the good trials.
 
@@ -168,12 +179,12 @@ def rank_weights(n: int) -> NDArray[np.float64]:
     return weights * (n / weights.sum()) if n else weights
 
 
-def thinned(first: int, n: int) -> tuple[list[int], NDArray[np.float64]]:
+def thinned(first: int, n: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return up to `MAX_OTHERS` of the places `first` to `n`, and weights that make up for it."""
     left = n - first
     if left <= MAX_OTHERS:
-        return list(range(first, n)), np.ones(left)
+        return np.arange(first, n), np.ones(left)
     half = MAX_OTHERS // 2
-    even = np.linspace(0, left - half - 1, half).astype(np.intp) + first + half
+    even = np.linspace(0, left - half - 1, half).astype(np.intp)
     weights = np.repeat([1.0, (left - half) / half], half)
-    return [*range(first, first + half), *even.tolist()], weights
+    return np.concatenate([np.arange(half), even + half]) + first, weights

@@ -11,6 +11,8 @@ coordinates). A mixture is ``n`` product kernels centred on observations, and th
 Smooth kernels are normals truncated to the bounds, ordinal kernels the same integrated over cells,
 nominal kernels a point mass mixed with the prior.
 
+Arrays of many kernels are stored column by column: that is how they are worked on.
+
 Notation
 --------
 ``n`` kernels, ``m`` points, ``s`` smooth and ``t`` coded columns; ``S`` (·, s) scaled coordinates,
@@ -22,8 +24,8 @@ Sources: Bergstra et al., NeurIPS 2011, section 4; Watanabe, arXiv:2304.11127, s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -37,7 +39,9 @@ __all__ = [
     "PRIOR_SD",
     "Axes",
     "Mixture",
+    "Points",
     "component_weights",
+    "density_at",
     "log_density",
     "mixture_of",
     "neighbour_bandwidths",
@@ -55,6 +59,8 @@ _ULP = 2.0**-53
 _BLOCK = 256
 #: Of a nominal column with more options, only those that occur get a feature.
 _FEW = 32
+#: So many standard deviations away, a normal's tail is nothing beside 1.
+_SURE = 8.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,15 +83,48 @@ class Axes:
     edges: tuple[NDArray[np.float64] | None, ...]
     middles: tuple[NDArray[np.float64] | None, ...]
     prior: tuple[NDArray[np.float64], ...]
+    unbounded: NDArray[np.intp] = field(init=False, repr=False)
+    _logs: tuple[NDArray[np.float64], ...] = field(init=False, repr=False)  # of the prior
+    _ladders: tuple[NDArray[np.float64], ...] = field(init=False, repr=False)  # its sums, (1, K)
+
+    def __post_init__(self) -> None:
+        """Work out once what all draws and densities need."""
+        logs = tuple(np.log(np.maximum(p, _TINY)) for p in self.prior)
+        object.__setattr__(self, "unbounded", np.flatnonzero(~self.bounded))
+        object.__setattr__(self, "_logs", logs)
+        object.__setattr__(self, "_ladders", tuple(np.cumsum(p)[None] for p in self.prior))
 
     def ordinates(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return (n, s + t) positions of points on all columns, 0 on nominal ones."""
-        out = np.zeros((len(S), S.shape[1] + C.shape[1]))
-        out[:, : S.shape[1]] = S
-        for j, middles in enumerate(self.middles):
+        s = S.shape[1]
+        out = np.zeros((s + C.shape[1], len(S)))
+        out[:s] = S.T
+        for j, middles in enumerate(self.middles, s):
             if middles is not None:
-                out[:, S.shape[1] + j] = middles[C[:, j]]
+                out[j] = middles[C[:, j - s]]
+        return out.T
+
+    def log_prior(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return (m,) log densities of the prior."""
+        out = np.zeros(len(S))
+        if len(self.unbounded):
+            z = S[:, self.unbounded] / PRIOR_SD
+            out -= (0.5 * z * z + (math.log(PRIOR_SD) + _LOG_SQRT_2PI)).sum(axis=1)
+        for j, logs in enumerate(self._logs):
+            out += logs[C[:, j]]
         return out
+
+    def smooth_draws(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (m, s) scaled coordinates of the prior at uniforms (m, s)."""
+        S = U - _HALF
+        if len(self.unbounded):
+            u = np.clip(U[:, self.unbounded], _ULP / 2, 1 - _ULP)
+            S[:, self.unbounded] = PRIOR_SD * ndtri(u)
+        return S
+
+    def coded_draws(self, j: int, u: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return (m,) codes of the prior of coded column `j` at uniforms (m,)."""
+        return _invert(self._ladders[j], u)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +137,8 @@ class Mixture:
         Of the kernels and, last, of the prior; they sum to 1.
     centres, scales : (n, s)
         Of the smooth kernels.
-    below, inside : (n, s)
-        Untruncated normal mass of each smooth kernel under its lower bound, and within its bounds.
+    inside : (n, s)
+        Untruncated normal mass of each smooth kernel within its bounds.
     codes : (n, t)
         Centres of the coded kernels.
     masses
@@ -112,11 +151,56 @@ class Mixture:
     weights: NDArray[np.float64]
     centres: NDArray[np.float64]
     scales: NDArray[np.float64]
-    below: NDArray[np.float64]
     inside: NDArray[np.float64]
     codes: NDArray[np.intp]
     masses: tuple[NDArray[np.float64] | None, ...]
     smoothing: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Points where densities are wanted: what all mixtures over the same axes need of them.
+
+    A normal's exponent expands to ``-x²/2h² + x c/h² - c²/2h²``; a coded column is a one-hot vector
+    times log masses: the logarithms of all kernels at all points are one matrix product.
+
+    Attributes
+    ----------
+    prior : (m,)
+        Log densities of the prior.
+    double, single : (m, f)
+        Features, in float64 and in float32.
+    present
+        Per coded column the codes that have a feature.
+    """
+
+    prior: NDArray[np.float64]
+    double: NDArray[np.float64]
+    single: NDArray[np.float32]
+    present: tuple[NDArray[np.intp], ...]
+
+    @classmethod
+    def of(cls, axes: Axes, S: NDArray[np.float64], C: NDArray[np.intp]) -> Points:
+        """Describe points ``S`` (m, s), ``C`` (m, t)."""
+        m, s = S.shape
+        present: list[NDArray[np.intp]] = []
+        where: list[NDArray[np.intp]] = []
+        width = 2 * s
+        for j, (edges, prior) in enumerate(zip(axes.edges, axes.prior, strict=True)):
+            codes, place = np.arange(len(prior)), C[:, j]
+            if edges is None and len(prior) > _FEW:
+                codes, place = np.unique(place, return_inverse=True)
+            present.append(codes)
+            where.append(place + width)
+            width += len(codes)
+        features = np.zeros((m, width + 1))
+        features[:, :s] = -0.5 * S * S
+        features[:, s : 2 * s] = S
+        each = np.arange(m)
+        for place in where:
+            features[each, place] = 1
+        features[:, -1] = 1
+        return cls(axes.log_prior(S, C), features, features.astype(np.float32), tuple(present))
 
 
 def neighbour_bandwidths(
@@ -131,20 +215,24 @@ def neighbour_bandwidths(
 
     Source: Hyperopt's ``adaptive_parzen_normal``; floor: Watanabe, arXiv:2304.11127, section 3.3.4.
     """
-    n = len(x)
+    n, c = x.shape
     if n == 1:
         return np.clip(np.abs(x) + _HALF, floor, 1.0)
-    order = np.argsort(x, axis=0)
-    ranked = order, np.arange(x.shape[1])
-    ordered = x[ranked]
-    gaps = ordered[1:] - ordered[:-1]
-    wide = np.empty_like(x)
-    wide[:-1] = gaps
-    wide[-1:] = gaps[-1:]
-    np.maximum(wide[1:-1], gaps[:-1], out=wide[1:-1])
-    h = np.empty_like(x)
-    h[ranked] = wide
-    return np.clip(h, floor, 1.0)
+    columns = np.ascontiguousarray(x.T)
+    order = columns.argsort(axis=1)
+    order += np.arange(0, c * n, n)[:, None]
+    ordered = columns.ravel()[order]
+    gaps = ordered[:, 1:] - ordered[:, :-1]
+    wide = np.empty_like(columns)
+    wide[:, :-1] = gaps
+    wide[:, -1] = gaps[:, -1]
+    np.maximum(wide[:, 1:-1], gaps[:, :-1], out=wide[:, 1:-1])
+    h = np.empty(c * n)
+    h[order] = wide
+    h = h.reshape(c, n)
+    np.maximum(h.T, floor, out=h.T)
+    np.minimum(h, 1.0, out=h)
+    return h.T
 
 
 def mixture_of(
@@ -167,18 +255,10 @@ def mixture_of(
     n, s = S.shape
     everything = np.append(weights, prior_weight) if n else np.ones(1)
     scales = h[:, :s]
-    below = ndtr((-_HALF - S) / scales)
-    inside = ndtr((_HALF - S) / scales) - below
-    below[:, ~axes.bounded] = 0
-    inside[:, ~axes.bounded] = 1
     masses: list[NDArray[np.float64] | None] = []
     for j, (edges, middles) in enumerate(zip(axes.edges, axes.middles, strict=True)):
-        if edges is None or middles is None:
-            masses.append(None)
-            continue
-        cumulative = ndtr((edges - middles[C[:, j], None]) / h[:, s + j, None])
-        mass = np.diff(cumulative, axis=1)
-        masses.append(mass / mass.sum(axis=1, keepdims=True))
+        ordinal = edges is not None and middles is not None
+        masses.append(_cell_masses(edges, middles, C[:, j], h[:, s + j]) if ordinal else None)
     options = np.array([len(p) for p in axes.prior], dtype=np.float64)
     # One observation's worth of prior, spread over the kernels, per option: as in Optuna's
     # categorical kernels.
@@ -188,18 +268,63 @@ def mixture_of(
         everything / everything.sum(),
         S,
         scales,
-        below,
-        inside,
+        _masses_inside(axes, S, scales),
         C,
         tuple(masses),
         smoothing,
     )
 
 
+def _masses_inside(
+    axes: Axes, S: NDArray[np.float64], scales: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return (n, s) the mass of each untruncated kernel within the bounds of its column."""
+    low, high = (-_HALF - S) / scales, (_HALF - S) / scales
+    inside = np.ones_like(low)
+    cut = (low > -_SURE) | (high < _SURE)
+    cut[:, axes.unbounded] = False
+    inside[cut] = ndtr(high[cut]) - ndtr(low[cut])
+    return inside
+
+
+def _cell_masses(
+    edges: NDArray[np.float64],
+    middles: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    h: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return (n, K) the masses of normal kernels around the middles of cells, normalized."""
+    n, k = len(codes), len(middles)
+    widths, which = np.unique(h, return_inverse=True)
+    repeated = len(widths) * k < n
+    if repeated:  # few values lie at few distances: each kernel is worked out once
+        at, wide = np.tile(middles, len(widths)), np.repeat(widths, k)
+    else:
+        at, wide = middles[codes], h
+    mass = np.diff(ndtr((edges - at[:, None]) / wide[:, None]), axis=1)
+    mass /= mass.sum(axis=1, keepdims=True)
+    return mass[which * k + codes] if repeated else mass
+
+
 def log_density(
     mix: Mixture,
     S: NDArray[np.float64],
     C: NDArray[np.intp],
+    dtype: DTypeLike = np.float64,
+) -> NDArray[np.float64]:
+    """Return (m,) log densities: with respect to scaled coordinates, and to counting of codes.
+
+    Parameters
+    ----------
+    dtype
+        See `density_at`.
+    """
+    return density_at(mix, Points.of(mix.axes, S, C), dtype)
+
+
+def density_at(
+    mix: Mixture,
+    points: Points,
     dtype: DTypeLike = np.float64,
     *,
     per: int | None = None,
@@ -214,15 +339,19 @@ def log_density(
         So many points in a row get the same densities, bit by bit, in whatever company: matrix
         products round differently in matrices of different sizes.
     """
+    n, m = len(mix.centres), len(points.prior)
     with np.errstate(divide="ignore"):
-        prior: NDArray[np.float64] = _log_prior(mix.axes, S, C) + np.log(mix.weights[-1])
-        log_weights = np.log(mix.weights[:-1])
-    if not len(log_weights):
+        logs = np.log(mix.weights)
+    prior: NDArray[np.float64] = points.prior + logs[-1]
+    if not n:
         return prior
-    of_points, of_kernels = _features(mix, log_weights, S, C, dtype)
-    kernels = np.empty(len(S))
-    for block in _blocks(len(S), per or len(S)):
-        logs = of_points[block] @ of_kernels.T
+    single = np.dtype(dtype) == np.float32
+    of_points = points.single if single else points.double
+    of_kernels = np.empty((of_points.shape[1], n), dtype=of_points.dtype)
+    _write_kernels(mix, logs[:-1], points.present, of_kernels)
+    kernels = np.empty(m)
+    for block in _blocks(m, per or m):
+        logs = of_points[block] @ of_kernels
         top = logs.max(axis=1)
         logs -= top[:, None]
         np.exp(logs, out=logs)
@@ -238,61 +367,33 @@ def _blocks(m: int, per: int) -> Iterator[slice]:
             yield slice(start, min(start + _BLOCK, first + per, m))
 
 
-def _log_prior(axes: Axes, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
-    out = np.zeros(len(S))
-    if not axes.bounded.all():
-        z = S[:, ~axes.bounded] / PRIOR_SD
-        out -= (0.5 * z * z + (math.log(PRIOR_SD) + _LOG_SQRT_2PI)).sum(axis=1)
-    for j, p in enumerate(axes.prior):
-        out += np.log(np.maximum(p, _TINY))[C[:, j]]
-    return out
-
-
-def _features(
+def _write_kernels(
     mix: Mixture,
     log_weights: NDArray[np.float64],
-    S: NDArray[np.float64],
-    C: NDArray[np.intp],
-    dtype: DTypeLike,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (m, f) and (n, f) whose product holds the logarithms of the weighted kernels.
-
-    A normal's exponent expands to ``-x²/2h² + x c/h² - c²/2h²``; a coded column is a one-hot vector
-    times log masses; a nominal one needs only the codes that occur among the points.
-    """
-    m, s = S.shape
-    precision = mix.scales**-2.0
+    present: tuple[NDArray[np.intp], ...],
+    out: NDArray[Any],
+) -> None:
+    """Write (f, n) what the features of `Points` are multiplied by."""
+    s = mix.centres.shape[1]
+    precision = 1 / (mix.scales * mix.scales)
     pull = mix.centres * precision
-    of_points: list[NDArray[np.float64]] = [-0.5 * S * S, S]
-    of_kernels: list[NDArray[np.float64]] = [precision, pull]
-    per_kernel = log_weights - 0.5 * (pull * mix.centres).sum(axis=1) - s * _LOG_SQRT_2PI
-    per_kernel -= np.log(mix.scales * mix.inside).sum(axis=1)
-    per_point = np.zeros(m)
-    for j, prior in enumerate(mix.axes.prior):
-        code, mass = C[:, j], mix.masses[j]
+    out[:s], out[s : 2 * s] = precision.T, pull.T
+    row = 2 * s
+    for j, (codes, mass) in enumerate(zip(present, mix.masses, strict=True)):
+        here = out[row : row + len(codes)]
+        row += len(codes)
         if mass is not None:
-            onehot = np.zeros((m, mass.shape[1]))
-            onehot[np.arange(m), code] = 1
-            of_kernels.append(np.log(np.maximum(mass, _TINY)))
-        else:
-            share = mix.smoothing[j]
-            miss = share * prior[code]
-            hit = np.log(1 - share + miss)
-            miss = np.log(np.maximum(miss, _TINY))
-            per_point += miss
-            if len(prior) <= _FEW:
-                present, where = np.arange(len(prior)), code
-            else:
-                present, where = np.unique(code, return_inverse=True)
-            onehot = np.zeros((m, len(present)))
-            onehot[np.arange(m), where] = hit - miss
-            of_kernels.append((mix.codes[:, j, None] == present).astype(np.float64))
-        of_points.append(onehot)
-    of_points += [np.ones((m, 1)), per_point[:, None]]
-    of_kernels += [per_kernel[:, None], np.ones((len(per_kernel), 1))]
-    left = np.concatenate(of_points, axis=1, dtype=dtype, casting="same_kind")
-    right = np.concatenate(of_kernels, axis=1, dtype=dtype, casting="same_kind")
-    return left, right
+            here[:] = np.log(np.maximum(mass, _TINY)).T
+            continue
+        share = mix.smoothing[j]
+        miss = share * mix.axes.prior[j][codes]
+        hit = np.log(1 - share + miss)
+        miss = np.log(np.maximum(miss, _TINY))
+        here[:] = np.where(mix.codes[:, j] == codes[:, None], hit[:, None], miss[:, None])
+    pull *= mix.centres
+    pull *= 0.5
+    pull += np.log(mix.scales * mix.inside)
+    out[-1] = log_weights - s * _LOG_SQRT_2PI - pull.sum(axis=1)
 
 
 def component_weights(mix: Mixture, fixed: dict[int, int]) -> NDArray[np.float64]:
@@ -329,40 +430,38 @@ def sample(
         ``S`` (m, s) and ``C`` (m, t).
     """
     n, s = mix.centres.shape
-    S, C = prior_draws(mix.axes, U)
     if not n:
-        return S, C
-    rows = np.flatnonzero(component < n)
-    kernel, u = component[rows], U[rows]
-    z = ndtri(np.clip(mix.below[kernel] + u[:, :s] * mix.inside[kernel], _ULP / 2, 1 - _ULP))
-    moved = mix.centres[kernel] + mix.scales[kernel] * z
-    bounded = mix.axes.bounded
-    moved[:, bounded] = np.clip(moved[:, bounded], -_HALF, _HALF)
-    S[rows] = moved
-    for j, prior in enumerate(mix.axes.prior):
-        v, mass = u[:, s + j], mix.masses[j]
+        return prior_draws(mix.axes, U)
+    axes = mix.axes
+    fresh = np.flatnonzero(component == n)
+    kernel = np.minimum(component, n - 1)
+    below = ndtr((-_HALF - mix.centres) / mix.scales)
+    below[:, axes.unbounded] = 0
+    z = ndtri(np.clip(below[kernel] + U[:, :s] * mix.inside[kernel], _ULP / 2, 1 - _ULP))
+    S = mix.centres[kernel] + mix.scales[kernel] * z
+    S = np.where(axes.bounded, np.clip(S, -_HALF, _HALF), S)
+    S[fresh] = axes.smooth_draws(U[fresh, :s])
+    C = np.empty((len(U), len(axes.prior)), dtype=np.intp)
+    for j, mass in enumerate(mix.masses):
+        v = U[:, s + j]
         if mass is not None:
-            C[rows, j] = _invert(np.cumsum(mass, axis=1)[kernel], v)
-            continue
-        # v < share picks the prior, and v / share is uniform again.
-        share = mix.smoothing[j]
-        C[rows, j] = np.where(
-            v < share, _invert(np.cumsum(prior)[None], v / share), mix.codes[kernel, j]
-        )
+            C[:, j] = _invert(np.cumsum(mass, axis=1)[kernel], v)
+        else:
+            # v < share picks the prior, and v / share is uniform again.
+            share = mix.smoothing[j]
+            drawn = axes.coded_draws(j, v / share)
+            C[:, j] = np.where(v < share, drawn, mix.codes[kernel, j])
+        C[fresh, j] = axes.coded_draws(j, v[fresh])
     return S, C
 
 
 def prior_draws(axes: Axes, U: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return points of the prior at uniforms `U` (m, s + t)."""
     s = len(axes.bounded)
-    S = U[:, :s] - _HALF
-    if not axes.bounded.all():
-        u = np.clip(U[:, :s][:, ~axes.bounded], _ULP / 2, 1 - _ULP)
-        S[:, ~axes.bounded] = PRIOR_SD * ndtri(u)
     C = np.empty((len(U), len(axes.prior)), dtype=np.intp)
-    for j, prior in enumerate(axes.prior):
-        C[:, j] = _invert(np.cumsum(prior)[None], U[:, s + j])
-    return S, C
+    for j in range(C.shape[1]):
+        C[:, j] = axes.coded_draws(j, U[:, s + j])
+    return axes.smooth_draws(U[:, :s]), C
 
 
 def _invert(cumulative: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.intp]:

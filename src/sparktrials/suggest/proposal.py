@@ -17,7 +17,7 @@ import numpy as np
 
 from sparktrials.suggest import parzen
 from sparktrials.suggest.branches import next_branch
-from sparktrials.suggest.crowding import Crowd, Near
+from sparktrials.suggest.crowding import Crowd
 from sparktrials.suggest.grouping import holds
 
 if TYPE_CHECKING:
@@ -291,12 +291,10 @@ class Proposal:
             group.fill(every, S, C)
             keys = self._tried.keys(every)
         n = len(part.points)
-        near = Near(
-            group.axes, model.reach, (S, C), self._crowds[part.g].places(group, model.reach), n
-        )
+        near = self._crowds[part.g].near(group, model.reach, (S, C), n)
         for k in range(n):
             own = slice(k * m, (k + 1) * m)
-            scored = near.scored(score[own], own)
+            scored = score[own] if near is None else near.scored(score[own], own)
             s, c, row = S[own], C[own], part.rows[k : k + 1]
             if part.whole[k]:
                 fresh = self._untried(batch, keys[own])
@@ -311,7 +309,7 @@ class Proposal:
                 (key,) = self._tried.keys(row)
                 if not self._settled(batch, key):
                     return int(part.points[k])
-            if k + 1 < n:
+            if near is not None and k + 1 < n:
                 near.join(s, c)
         return None
 
@@ -321,7 +319,9 @@ class Proposal:
         """Return ``S`` and ``C`` of `m` draws from the good trials' density for each point."""
         group, good, m = self._groups[part.g], self._model(part.g).good, self._m
         width = 1 + len(group)
-        U = np.concatenate([batch.generators[i].random((m, width)) for i in part.points])
+        U = np.empty((len(part.points) * m, width))
+        for k, i in enumerate(part.points.tolist()):
+            batch.generators[i].random(out=U[k * m : (k + 1) * m])
         component = np.empty(len(U), dtype=np.intp)
         alike: dict[tuple[int, ...], list[int]] = {}  # points by the branches that they took
         for k, codes in enumerate(map(tuple, part.taken.tolist())):
