@@ -209,7 +209,7 @@ def test_densities_integrate_to_one(data, n):
         mix = mixture(group, X, n)
         # Importance sampling: points of the mixture itself, mixed with the prior's.
         rng = np.random.default_rng(1)
-        S, C = parzen.prior_draws(group.axes, rng.random((20_000, len(group))))
+        S, C = group.axes.draws(rng.random((20_000, len(group))))
         empty = parzen.mixture_of(
             group.axes, S[:0], C[:0], np.ones((0, len(group))), weights=np.ones(0), prior_weight=1.0
         )
@@ -217,11 +217,12 @@ def test_densities_integrate_to_one(data, n):
         component = np.minimum(np.searchsorted(ladder, rng.random(20_000) * ladder[-1]), n)
         drawn = parzen.sample(mix, rng.random((20_000, len(group))), component)
         S, C = np.concatenate([S, drawn[0]]), np.concatenate([C, drawn[1]])
-        ours = parzen.log_density(mix, S, C)
-        prior = parzen.log_density(empty, S, C)
+        points = parzen.Points.of(group.axes, S, C)
+        ours = parzen.log_density(mix, points)
+        prior = parzen.log_density(empty, points)
         halves = np.logaddexp(ours, prior) - np.log(2)
         # If the sampler draws from the density, and both integrate to 1, both means are 1.
         assert np.exp(ours - halves).mean() == pytest.approx(1, abs=0.03)
         assert np.exp(prior - halves).mean() == pytest.approx(1, abs=0.03)
-        single = parzen.log_density(mix, S, C, np.float32)
+        single = parzen.log_density(mix, points, np.float32)
         np.testing.assert_allclose(single, ours, atol=5e-3)

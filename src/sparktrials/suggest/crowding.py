@@ -192,7 +192,7 @@ class Near:
     ) -> None:
         self._axes, self._reach = axes, reach
         self._p = len(pending)
-        self._pending = pending.extended(n - 1)
+        self._pending = pending.extended(n)
         self._candidates = places_of(axes, reach, *candidates)
 
     def scored(self, score: NDArray[np.float64], own: slice) -> NDArray[np.float64]:
@@ -202,7 +202,12 @@ class Near:
         window = slice(max(0, self._p - MAX_PENDING), self._p)
         return score + repulsion(self._candidates[own], self._pending[window])
 
+    def take(self, candidate: int) -> None:
+        """Count a candidate that was chosen as pending."""
+        self._pending.put(self._p, self._candidates[candidate : candidate + 1])
+        self._p += 1
+
     def join(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> None:
-        """Count the point that was chosen as pending."""
+        """Count a point that was chosen, and is none of the candidates, as pending."""
         self._pending.put(self._p, places_of(self._axes, self._reach, S, C))
         self._p += 1

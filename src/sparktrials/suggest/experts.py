@@ -32,6 +32,7 @@ from sparktrials.suggest.model import (
     mixture,
     rank_weights,
     reach_of,
+    seen,
     thinned,
 )
 
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
     from sparktrials.study.history import History
     from sparktrials.suggest.grouping import Group
     from sparktrials.suggest.known import Board
+    from sparktrials.suggest.model import Seen
 
-    Rows: TypeAlias = Callable[[NDArray[np.intp]], NDArray[np.float64]]
+    Rows: TypeAlias = Callable[[NDArray[np.intp]], Seen]  # ``S`` and ``C``
 
 __all__ = ["SHARES", "Ensemble", "Pair", "skills", "weights_of"]
 
@@ -77,28 +79,28 @@ class Pair(NamedTuple):
     def of(cls, group: Group, share: float, n: int, n_ok: int, rows: Rows) -> Pair:
         """Fit to `n` trials, of which `n_ok` have a loss; `rows` returns them by rank."""
         first = min(math.ceil(share * n), round(share * MOST_GOOD), n_ok)
-        best, floors = rows(np.arange(first)), good_floor(group, n)
-        good, h = mixture(group, best, rank_weights(first), floors, exploring(group, first))
+        weight, floors = exploring(group, first), good_floor(group, n)
+        good, h = mixture(group, rows(np.arange(first)), rank_weights(first), floors, weight)
         picks, weights = thinned(first, n)
-        X, floor = rows(picks), finest(n - first)
-        own, _ = mixture(group, X, weights, floor, 1.0)
+        (S, C), floor = rows(picks), finest(n - first)
+        own, _ = mixture(group, (S, C), weights, floor, 1.0)
         # The rate of Scott's rule: Multivariate Density Estimation (1992), equation 6.42.
         width = COMMON_WIDTH * max(n - first, 1) ** (-1 / (len(group) + 4))
         shared = parzen.mixture_of(
             group.axes,
-            group.scaled(X),
-            group.codes(X),
-            np.full((len(X), len(group)), max(width, floor)),
+            S,
+            C,
+            np.full((len(group), len(S)), max(width, floor)).T,
             weights=weights,
             prior_weight=1.0,
         )
         return cls(good, (own, shared), reach_of(h))
 
     def ratios(self, points: parzen.Points, per: int | None = None) -> NDArray[np.float64]:
-        """Return (2, m) logarithms of l/g; `per`: see `parzen.density_at`."""
-        ours = parzen.density_at(self.good, points, per=per)
+        """Return (2, m) logarithms of l/g; `per`: see `parzen.log_density`."""
+        ours = parzen.log_density(self.good, points, per=per)
         return ours - np.stack(
-            [parzen.density_at(g, points, np.float32, per=per) for g in self.others]
+            [parzen.log_density(g, points, np.float32, per=per) for g in self.others]
         )
 
 
@@ -125,8 +127,8 @@ class Ensemble:
         group, ranking = board.group, board.ranking
         n = len(ranking)
 
-        def rows(places: NDArray[np.intp]) -> NDArray[np.float64]:
-            return history.X[ranking.at(places)]
+        def rows(places: NDArray[np.intp]) -> Seen:
+            return seen(group, history.X[ranking.at(places)])
 
         pairs = tuple(Pair.of(group, share, n, n - ranking.n_failed, rows) for share in SHARES)
         weights = weights_of(skills(group, *_latest(group, history)))
@@ -136,7 +138,7 @@ class Ensemble:
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) the weighted means of log l/g; `per`: see `parzen.density_at`."""
+        """Return (m,) the weighted means of log l/g; `per`: see `parzen.log_density`."""
         points, total = parzen.Points.of(self.good.axes, S, C), np.zeros(len(S))
         for pair, weights in zip(self.pairs, self.weights, strict=True):
             total += (weights[:, None] * pair.ratios(points, per)).sum(axis=0)
@@ -169,10 +171,13 @@ def skills(
     order = np.argsort(key[:cut], kind="stable")
     n_ok = int(np.isfinite(key[:cut]).sum())
 
-    def rows(places: NDArray[np.intp]) -> NDArray[np.float64]:
-        return X[order[places]]
+    S, C = seen(group, X)
 
-    points = parzen.Points.of(group.axes, group.scaled(X[cut:]), group.codes(X[cut:]))
+    def rows(places: NDArray[np.intp]) -> Seen:
+        there = order[places]
+        return S.T[:, there].T, C.T[:, there].T
+
+    points = parzen.Points.of(group.axes, S[cut:], C[cut:])
     wanted = _ranks(-key[cut:])
     for i, share in enumerate(SHARES):
         for k, ratio in enumerate(Pair.of(group, share, cut, n_ok, rows).ratios(points)):
@@ -191,6 +196,7 @@ def weights_of(skill: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (n,) ranks less their mean; equal values share theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts + 1) / 2)[place]
-    return ranks - (len(values) - 1) / 2
+    ordered = np.sort(values)
+    below, upto = ordered.searchsorted(values), ordered.searchsorted(values, side="right")
+    ranks: NDArray[np.float64] = (below + upto - len(values)) / 2
+    return ranks

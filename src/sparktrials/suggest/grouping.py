@@ -112,17 +112,16 @@ class Group:
 
     def scaled(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return ``S`` of latent rows in which the group is active; out of bounds to the ends."""
-        S = X.T[self.smooth]
-        S -= self.origin[:, None]
-        S /= self.width[:, None]
-        reach = self._reach[:, None]
-        np.maximum(S, -reach, out=S)
-        np.minimum(S, reach, out=S)
-        return S.T
+        S: NDArray[np.float64] = X.T[self.smooth].T
+        S -= self.origin
+        S /= self.width
+        np.maximum(S, -self._reach, out=S)
+        np.minimum(S, self._reach, out=S)
+        return S
 
     def codes(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return ``C`` of latent rows in which the group is active; out of range to the ends."""
-        V = X.T[self.coded]
+        V: NDArray[np.float64] = X.T[self.coded]
         if len(self._coded_log):
             V[self._coded_log] = np.exp(V[self._coded_log])
         V /= self._coded_step[:, None]
@@ -131,7 +130,8 @@ class Group:
         np.maximum(V, first, out=V)
         np.minimum(V, self._coded_last[:, None], out=V)
         V -= first
-        return V.T.astype(np.intp)
+        codes: NDArray[np.intp] = V.T.astype(np.intp)
+        return codes
 
     def fill(self, X: NDArray[np.float64], S: NDArray[np.float64], C: NDArray[np.intp]) -> None:
         """Write points into latent rows."""
@@ -215,9 +215,7 @@ def _group(codec: Codec, condition: Condition, columns: list[int], named: set[in
         ),
         switches=tuple(i for i, j in enumerate(coded) if j in named),
         _reach=reach,
-        _fine=_Fine(
-            fine, log, _log(step[log] / 4), step, origin[fine], width[fine], reach[fine]
-        ),
+        _fine=_Fine(fine, log, _log(step[log] / 4), step, origin[fine], width[fine], reach[fine]),
         _coded_first=first,
         _coded_last=first + np.array([len(p) - 1.0 for p in prior]),
         _coded_step=codec.step[t],

@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sparktrials.suggest import parzen
+from sparktrials.suggest.bandwidths import bandwidths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from sparktrials.suggest.grouping import Group
     from sparktrials.suggest.known import Ranking
+
+    Seen: TypeAlias = tuple[NDArray[np.float64], NDArray[np.intp]]
 
 __all__ = [
     "UNKNOWN_REACH",
@@ -35,6 +39,7 @@ __all__ = [
     "mixture",
     "rank_weights",
     "reach_of",
+    "seen",
     "thinned",
 ]
 
@@ -70,7 +75,7 @@ class Fitted(Protocol):
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) how promising points are; `per`: see `parzen.density_at`."""
+        """Return (m,) how promising points are; `per`: see `parzen.log_density`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,18 +114,19 @@ class Model:
         picks, weights = thinned(n_good, n)
         weight = prior_weight * exploring(group, n_good)
         floor = good_floor(group, n)
-        first = ranking.at(np.arange(n_good))
-        best, h = mixture(group, X[first], rank_weights(n_good), floor, weight)
-        rest, _ = mixture(group, X[ranking.at(picks)], weights, finest(n - n_good), prior_weight)
+        good_ones = seen(group, X[ranking.at(np.arange(n_good))])
+        best, h = mixture(group, good_ones, rank_weights(n_good), floor, weight)
+        others = seen(group, X[ranking.at(picks)])
+        rest, _ = mixture(group, others, weights, finest(n - n_good), prior_weight)
         return cls(best, rest, reach_of(h))
 
     def score(
         self, S: NDArray[np.float64], C: NDArray[np.intp], per: int | None = None
     ) -> NDArray[np.float64]:
-        """Return (m,) logarithms of l/g; `per`: see `parzen.density_at`."""
+        """Return (m,) logarithms of l/g; `per`: see `parzen.log_density`."""
         points = parzen.Points.of(self.good.axes, S, C)
-        ours = parzen.density_at(self.good, points, per=per)
-        return ours - parzen.density_at(self.others, points, np.float32, per=per)
+        ours = parzen.log_density(self.good, points, per=per)
+        return ours - parzen.log_density(self.others, points, np.float32, per=per)
 
 
 def finest(n: float) -> float:
@@ -138,17 +144,21 @@ def good_floor(group: Group, n: int) -> NDArray[np.float64]:
     return floor
 
 
+def seen(group: Group, X: NDArray[np.float64]) -> Seen:
+    """Return ``S`` and ``C`` of latent rows."""
+    return group.scaled(X), group.codes(X)
+
+
 def mixture(
     group: Group,
-    X: NDArray[np.float64],
+    observed: Seen,
     weights: NDArray[np.float64],
     floor: float | NDArray[np.float64],
     prior_weight: float,
 ) -> tuple[parzen.Mixture, NDArray[np.float64]]:
-    """Return the mixture of latent rows, and its neighbour bandwidths (n, s + t)."""
-    S, C = group.scaled(X), group.codes(X)
-    x = group.axes.ordinates(S, C)
-    h = parzen.neighbour_bandwidths(x, floor) if len(x) else x
+    """Return the mixture of observations, and its neighbour bandwidths (n, s + t)."""
+    S, C = observed
+    h = bandwidths(group.axes, S, C, floor)
     found = parzen.mixture_of(group.axes, S, C, h, weights=weights, prior_weight=prior_weight)
     return found, h
 
@@ -185,6 +195,8 @@ def thinned(first: int, n: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     if left <= MAX_OTHERS:
         return np.arange(first, n), np.ones(left)
     half = MAX_OTHERS // 2
-    even = np.linspace(0, left - half - 1, half).astype(np.intp)
-    weights = np.repeat([1.0, (left - half) / half], half)
-    return np.concatenate([np.arange(half), even + half]) + first, weights
+    picks, weights = np.arange(first, first + MAX_OTHERS), np.ones(MAX_OTHERS)
+    picks[half:-1] = first + half + np.arange(half - 1) * ((left - half - 1) / (half - 1))
+    picks[-1] = n - 1
+    weights[half:] = (left - half) / half
+    return picks, weights

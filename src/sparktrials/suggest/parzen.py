@@ -23,12 +23,13 @@ Sources: Bergstra et al., NeurIPS 2011, section 4; Watanabe, arXiv:2304.11127, s
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
+
+from sparktrials.suggest.axes import HALF, LOG_SQRT_2PI, PRIOR_SD, TINY, ULP, Axes, inverse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,90 +42,19 @@ __all__ = [
     "Mixture",
     "Points",
     "component_weights",
-    "density_at",
     "log_density",
     "mixture_of",
-    "neighbour_bandwidths",
-    "prior_draws",
     "sample",
 ]
 
-#: Standard deviation of a uniform of width 1, which normal parameters are scaled to.
-PRIOR_SD = 1 / math.sqrt(12)
-_HALF = 0.5
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-_TINY = 1e-300
-_ULP = 2.0**-53
 #: Points that are evaluated at once: their products with a few hundred kernels stay in the cache.
 _BLOCK = 256
 #: Of a nominal column with more options, only those that occur get a feature.
 _FEW = 32
+#: Volumes are products of up to so many widths, none of which is below 1e-3.
+_FACTORS = 64
 #: So many standard deviations away, a normal's tail is nothing beside 1.
 _SURE = 8.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Axes:
-    """What the columns of a mixture are.
-
-    Attributes
-    ----------
-    bounded : (s,) bool
-        Whether a smooth column ends at -1/2 and 1/2; else its prior is normal.
-    edges
-        Per coded column the (K + 1,) scaled cell edges of an ordinal, None for a nominal.
-    middles
-        Per coded column the (K,) prior median of each cell; None for a nominal.
-    prior
-        Per coded column the (K,) prior masses.
-    """
-
-    bounded: NDArray[np.bool_]
-    edges: tuple[NDArray[np.float64] | None, ...]
-    middles: tuple[NDArray[np.float64] | None, ...]
-    prior: tuple[NDArray[np.float64], ...]
-    unbounded: NDArray[np.intp] = field(init=False, repr=False)
-    _logs: tuple[NDArray[np.float64], ...] = field(init=False, repr=False)  # of the prior
-    _ladders: tuple[NDArray[np.float64], ...] = field(init=False, repr=False)  # its sums, (1, K)
-
-    def __post_init__(self) -> None:
-        """Work out once what all draws and densities need."""
-        logs = tuple(np.log(np.maximum(p, _TINY)) for p in self.prior)
-        object.__setattr__(self, "unbounded", np.flatnonzero(~self.bounded))
-        object.__setattr__(self, "_logs", logs)
-        object.__setattr__(self, "_ladders", tuple(np.cumsum(p)[None] for p in self.prior))
-
-    def ordinates(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return (n, s + t) positions of points on all columns, 0 on nominal ones."""
-        s = S.shape[1]
-        out = np.zeros((s + C.shape[1], len(S)))
-        out[:s] = S.T
-        for j, middles in enumerate(self.middles, s):
-            if middles is not None:
-                out[j] = middles[C[:, j - s]]
-        return out.T
-
-    def log_prior(self, S: NDArray[np.float64], C: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return (m,) log densities of the prior."""
-        out = np.zeros(len(S))
-        if len(self.unbounded):
-            z = S[:, self.unbounded] / PRIOR_SD
-            out -= (0.5 * z * z + (math.log(PRIOR_SD) + _LOG_SQRT_2PI)).sum(axis=1)
-        for j, logs in enumerate(self._logs):
-            out += logs[C[:, j]]
-        return out
-
-    def smooth_draws(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (m, s) scaled coordinates of the prior at uniforms (m, s)."""
-        S = U - _HALF
-        if len(self.unbounded):
-            u = np.clip(U[:, self.unbounded], _ULP / 2, 1 - _ULP)
-            S[:, self.unbounded] = PRIOR_SD * ndtri(u)
-        return S
-
-    def coded_draws(self, j: int, u: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return (m,) codes of the prior of coded column `j` at uniforms (m,)."""
-        return _invert(self._ladders[j], u)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,38 +133,6 @@ class Points:
         return cls(axes.log_prior(S, C), features, features.astype(np.float32), tuple(present))
 
 
-def neighbour_bandwidths(
-    x: NDArray[np.float64], floor: float | NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return per coordinate the larger of the distances to its two neighbours.
-
-    The ends of the range are neighbours of a single observation only; of more, the outermost have
-    one neighbour. Bandwidths are kept within `floor` and 1.
-
-    Shapes: x (n, c) scaled coordinates; floor one, or (c,); result (n, c).
-
-    Source: Hyperopt's ``adaptive_parzen_normal``; floor: Watanabe, arXiv:2304.11127, section 3.3.4.
-    """
-    n, c = x.shape
-    if n == 1:
-        return np.clip(np.abs(x) + _HALF, floor, 1.0)
-    columns = np.ascontiguousarray(x.T)
-    order = columns.argsort(axis=1)
-    order += np.arange(0, c * n, n)[:, None]
-    ordered = columns.ravel()[order]
-    gaps = ordered[:, 1:] - ordered[:, :-1]
-    wide = np.empty_like(columns)
-    wide[:, :-1] = gaps
-    wide[:, -1] = gaps[:, -1]
-    np.maximum(wide[:, 1:-1], gaps[:, :-1], out=wide[:, 1:-1])
-    h = np.empty(c * n)
-    h[order] = wide
-    h = h.reshape(c, n)
-    np.maximum(h.T, floor, out=h.T)
-    np.minimum(h, 1.0, out=h)
-    return h.T
-
-
 def mixture_of(
     axes: Axes,
     S: NDArray[np.float64],
@@ -257,8 +155,10 @@ def mixture_of(
     scales = h[:, :s]
     masses: list[NDArray[np.float64] | None] = []
     for j, (edges, middles) in enumerate(zip(axes.edges, axes.middles, strict=True)):
-        ordinal = edges is not None and middles is not None
-        masses.append(_cell_masses(edges, middles, C[:, j], h[:, s + j]) if ordinal else None)
+        if edges is None or middles is None:
+            masses.append(None)
+        else:
+            masses.append(_cell_masses(edges, middles, C[:, j], h[:, s + j]))
     options = np.array([len(p) for p in axes.prior], dtype=np.float64)
     # One observation's worth of prior, spread over the kernels, per option: as in Optuna's
     # categorical kernels.
@@ -279,12 +179,13 @@ def _masses_inside(
     axes: Axes, S: NDArray[np.float64], scales: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return (n, s) the mass of each untruncated kernel within the bounds of its column."""
-    low, high = (-_HALF - S) / scales, (_HALF - S) / scales
-    inside = np.ones_like(low)
-    cut = (low > -_SURE) | (high < _SURE)
-    cut[:, axes.unbounded] = False
+    low, high = ((-HALF - S) / scales).T.ravel(), ((HALF - S) / scales).T.ravel()
+    inside = np.ones(len(low))
+    cut = np.flatnonzero((low > -_SURE) | (high < _SURE))
     inside[cut] = ndtr(high[cut]) - ndtr(low[cut])
-    return inside
+    masses: NDArray[np.float64] = inside.reshape(scales.shape[::-1]).T
+    masses[:, axes.unbounded] = 1
+    return masses
 
 
 def _cell_masses(
@@ -301,28 +202,12 @@ def _cell_masses(
         at, wide = np.tile(middles, len(widths)), np.repeat(widths, k)
     else:
         at, wide = middles[codes], h
-    mass = np.diff(ndtr((edges - at[:, None]) / wide[:, None]), axis=1)
+    mass: NDArray[np.float64] = np.diff(ndtr((edges - at[:, None]) / wide[:, None]), axis=1)
     mass /= mass.sum(axis=1, keepdims=True)
     return mass[which * k + codes] if repeated else mass
 
 
 def log_density(
-    mix: Mixture,
-    S: NDArray[np.float64],
-    C: NDArray[np.intp],
-    dtype: DTypeLike = np.float64,
-) -> NDArray[np.float64]:
-    """Return (m,) log densities: with respect to scaled coordinates, and to counting of codes.
-
-    Parameters
-    ----------
-    dtype
-        See `density_at`.
-    """
-    return density_at(mix, Points.of(mix.axes, S, C), dtype)
-
-
-def density_at(
     mix: Mixture,
     points: Points,
     dtype: DTypeLike = np.float64,
@@ -349,13 +234,14 @@ def density_at(
     of_points = points.single if single else points.double
     of_kernels = np.empty((of_points.shape[1], n), dtype=of_points.dtype)
     _write_kernels(mix, logs[:-1], points.present, of_kernels)
-    kernels = np.empty(m)
+    sums, tops = np.empty((2, m), dtype=of_points.dtype)
     for block in _blocks(m, per or m):
         logs = of_points[block] @ of_kernels
-        top = logs.max(axis=1)
+        top = tops[block] = logs.max(axis=1)
         logs -= top[:, None]
         np.exp(logs, out=logs)
-        kernels[block] = np.log(logs.sum(axis=1)) + top
+        logs.sum(axis=1, out=sums[block])
+    kernels = np.log(sums) + tops
     both: NDArray[np.float64] = np.logaddexp(kernels, prior)
     return both
 
@@ -383,17 +269,19 @@ def _write_kernels(
         here = out[row : row + len(codes)]
         row += len(codes)
         if mass is not None:
-            here[:] = np.log(np.maximum(mass, _TINY)).T
+            here[:] = np.log(np.maximum(mass, TINY)).T
             continue
         share = mix.smoothing[j]
         miss = share * mix.axes.prior[j][codes]
         hit = np.log(1 - share + miss)
-        miss = np.log(np.maximum(miss, _TINY))
+        miss = np.log(np.maximum(miss, TINY))
         here[:] = np.where(mix.codes[:, j] == codes[:, None], hit[:, None], miss[:, None])
     pull *= mix.centres
-    pull *= 0.5
-    pull += np.log(mix.scales * mix.inside)
-    out[-1] = log_weights - s * _LOG_SQRT_2PI - pull.sum(axis=1)
+    heights = log_weights - s * LOG_SQRT_2PI
+    volumes = (mix.scales * mix.inside).T
+    for first in range(0, s, _FACTORS):
+        heights -= np.log(np.multiply.reduce(volumes[first : first + _FACTORS]))
+    out[-1] = heights - 0.5 * np.add.reduce(pull.T)
 
 
 def component_weights(mix: Mixture, fixed: dict[int, int]) -> NDArray[np.float64]:
@@ -431,21 +319,24 @@ def sample(
     """
     n, s = mix.centres.shape
     if not n:
-        return prior_draws(mix.axes, U)
+        return mix.axes.draws(U)
     axes = mix.axes
     fresh = np.flatnonzero(component == n)
     kernel = np.minimum(component, n - 1)
-    below = ndtr((-_HALF - mix.centres) / mix.scales)
+    below = ndtr((-HALF - mix.centres) / mix.scales)
     below[:, axes.unbounded] = 0
-    z = ndtri(np.clip(below[kernel] + U[:, :s] * mix.inside[kernel], _ULP / 2, 1 - _ULP))
-    S = mix.centres[kernel] + mix.scales[kernel] * z
-    S = np.where(axes.bounded, np.clip(S, -_HALF, _HALF), S)
+    u = U[:, :s] * mix.inside[kernel]
+    u += below[kernel]
+    S = mix.scales[kernel] * ndtri(np.minimum(np.maximum(u, ULP / 2), 1 - ULP))
+    S += mix.centres[kernel]
+    clipped = np.minimum(np.maximum(S, -HALF), HALF)
+    S = np.where(axes.bounded, clipped, S) if len(axes.unbounded) else clipped
     S[fresh] = axes.smooth_draws(U[fresh, :s])
     C = np.empty((len(U), len(axes.prior)), dtype=np.intp)
     for j, mass in enumerate(mix.masses):
         v = U[:, s + j]
         if mass is not None:
-            C[:, j] = _invert(np.cumsum(mass, axis=1)[kernel], v)
+            C[:, j] = inverse(np.cumsum(mass, axis=1)[kernel], v)
         else:
             # v < share picks the prior, and v / share is uniform again.
             share = mix.smoothing[j]
@@ -453,22 +344,3 @@ def sample(
             C[:, j] = np.where(v < share, drawn, mix.codes[kernel, j])
         C[fresh, j] = axes.coded_draws(j, v[fresh])
     return S, C
-
-
-def prior_draws(axes: Axes, U: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return points of the prior at uniforms `U` (m, s + t)."""
-    s = len(axes.bounded)
-    C = np.empty((len(U), len(axes.prior)), dtype=np.intp)
-    for j in range(C.shape[1]):
-        C[:, j] = axes.coded_draws(j, U[:, s + j])
-    return axes.smooth_draws(U[:, :s]), C
-
-
-def _invert(cumulative: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return (m,) codes at probabilities `u`, given (m or 1, K) cumulative masses."""
-    if len(cumulative) == 1:
-        code = np.searchsorted(cumulative[0], u * cumulative[0, -1], side="right")
-    else:
-        code = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(axis=1)
-    codes: NDArray[np.intp] = np.minimum(code, cumulative.shape[1] - 1).astype(np.intp)
-    return codes

@@ -290,28 +290,33 @@ class Proposal:
             every = np.repeat(part.rows, m, axis=0)
             group.fill(every, S, C)
             keys = self._tried.keys(every)
-        n = len(part.points)
+        n, stuck = len(part.points), None
+        chosen_S, chosen_C = np.zeros((n, S.shape[1])), np.zeros((n, C.shape[1]), dtype=np.intp)
         near = self._crowds[part.g].near(group, model.reach, (S, C), n)
         for k in range(n):
             own = slice(k * m, (k + 1) * m)
             scored = score[own] if near is None else near.scored(score[own], own)
-            s, c, row = S[own], C[own], part.rows[k : k + 1]
             if part.whole[k]:
                 fresh = self._untried(batch, keys[own])
-                if fresh.any():
-                    scored = np.where(fresh, scored, -np.inf)
-                else:
-                    s, c, scored = self._elsewhere(batch, part, k)
-            best = int(np.argmax(scored))
-            s, c = s[best : best + 1], c[best : best + 1]
-            group.fill(row, s, c)
-            if self._tried is not None and part.whole[k]:
-                (key,) = self._tried.keys(row)
-                if not self._settled(batch, key):
-                    return int(part.points[k])
-            if near is not None and k + 1 < n:
-                near.join(s, c)
-        return None
+                if not fresh.any():
+                    s, c, key = self._elsewhere(batch, part, k)
+                    chosen_S[k], chosen_C[k] = s[0], c[0]
+                    if not self._settled(batch, key):
+                        stuck = k
+                        break
+                    if near is not None:
+                        near.join(s, c)
+                    continue
+                scored = np.where(fresh, scored, -np.inf)
+            best = k * m + int(scored.argmax())
+            chosen_S[k], chosen_C[k] = S[best], C[best]
+            if part.whole[k] and not self._settled(batch, keys[best]):
+                stuck = k
+                break
+            if near is not None:
+                near.take(best)
+        group.fill(part.rows, chosen_S, chosen_C)
+        return None if stuck is None else int(part.points[stuck])
 
     def _candidates(
         self, batch: _Batch, part: _Part
@@ -322,31 +327,32 @@ class Proposal:
         U = np.empty((len(part.points) * m, width))
         for k, i in enumerate(part.points.tolist()):
             batch.generators[i].random(out=U[k * m : (k + 1) * m])
-        component = np.empty(len(U), dtype=np.intp)
+        component = np.empty((len(part.points), m), dtype=np.intp)
         alike: dict[tuple[int, ...], list[int]] = {}  # points by the branches that they took
         for k, codes in enumerate(map(tuple, part.taken.tolist())):
             alike.setdefault(codes, []).append(k)
         for codes, points in alike.items():
             weights = parzen.component_weights(good, dict(zip(group.switches, codes, strict=True)))
             ladder = np.cumsum(weights)
-            own = (np.array(points)[:, None] * m + np.arange(m)).ravel()
-            found = np.searchsorted(ladder, U[own, 0] * ladder[-1], side="right")
-            component[own] = np.minimum(found, len(weights) - 1)
-        S, C = parzen.sample(good, U[:, 1:], component)
+            u = U[:, 0].reshape(component.shape)[points] * ladder[-1]
+            found = ladder.searchsorted(u, side="right")
+            component[points] = np.minimum(found, len(weights) - 1)
+        S, C = parzen.sample(good, U[:, 1:], component.ravel())
         C[:, list(group.switches)] = np.repeat(part.taken, m, axis=0)
         return group.settle(S), C
 
     def _elsewhere(
         self, batch: _Batch, part: _Part, k: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
-        """Return ``S`` and ``C`` of prior draws for a point, and their scores, -inf if tried."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp], int]:
+        """Return ``S``, ``C`` and key of the best prior draw for a point, untried if there is."""
         group = self._groups[part.g]
         U = batch.generators[int(part.points[k])].random((N_FRESH, len(group)))
-        S, C = parzen.prior_draws(group.axes, U)
+        S, C = group.axes.draws(U)
         S = group.settle(S)
         C[:, list(group.switches)] = part.taken[k]
         rows = np.tile(part.rows[k], (len(S), 1))
         group.fill(rows, S, C)
         keys = [] if self._tried is None else self._tried.keys(rows)
         score = self._model(part.g).score(S, C)
-        return S, C, np.where(self._untried(batch, keys), score, -np.inf)
+        best = int(np.where(self._untried(batch, keys), score, -np.inf).argmax())
+        return S[best : best + 1], C[best : best + 1], keys[best] if keys else 0

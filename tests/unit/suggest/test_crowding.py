@@ -59,3 +59,13 @@ def test_the_latest_pending_points_count(monkeypatch) -> None:
         expected = naive((S[own], C[own]), (T[latest], D[latest]))
         np.testing.assert_allclose(near.scored(none, own), expected, atol=1e-5)
         near.join(T[k : k + 1], D[k : k + 1])
+
+
+def test_a_candidate_that_was_chosen_counts_as_any_other_point() -> None:
+    S, C = drawn(8, 0)
+    T, D = drawn(2, 1)
+    first, second = (Near(AXES, REACH, (S, C), places_of(AXES, REACH, T, D), 2) for _ in range(2))
+    first.take(3)
+    second.join(S[3:4], C[3:4])
+    own = slice(4, 8)
+    np.testing.assert_array_equal(first.scored(np.zeros(4), own), second.scored(np.zeros(4), own))
