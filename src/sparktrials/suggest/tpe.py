@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     from sparktrials.space.codec import Codec
     from sparktrials.study.history import History
     from sparktrials.study.protocols import SuggestContext
+    from sparktrials.suggest.grouping import Group
 
-__all__ = ["Settings", "startup_rows", "suggest"]
+__all__ = ["Settings", "good_share", "startup_rows", "suggest"]
 
 #: Default share of good trials, and their largest number.
 GOOD_SHARE = 0.15
 MAX_GOOD = 25
+#: With p trials at once the share is multiplied by p to this power, where all is continuous.
+GREED = -0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Settings:
         Draws from the good trials' density, of which the most promising is taken.
     gamma
         A number: the ``ceil(gamma * sqrt(n))`` best trials, 25 at most, are the good ones, as in
-        Hyperopt. None: the ``ceil(0.15 n)`` best, 25 at most.
+        Hyperopt. None: the ``ceil(0.15 n)`` best, 25 at most; fewer of continuous parameters when
+        many trials run at once, as results come back seldom.
     prior_weight
         Weight of the prior in the densities, relative to that of a trial; among the good trials
         it counts for more where few parameters are active together.
@@ -91,10 +95,10 @@ class Settings:
                 msg = f"tpe.suggest: {name} must be a finite number > 0, got {value!r}"
                 raise InvalidArgument(msg)
 
-    def n_good(self, n: int) -> int:
-        """Return how many of `n` trials are good ones."""
+    def n_good(self, n: int, share: float = GOOD_SHARE) -> int:
+        """Return how many of `n` trials are good ones; `share` of them where users don't say."""
         if self.gamma is None:
-            return min(math.ceil(GOOD_SHARE * n), MAX_GOOD)
+            return min(math.ceil(share * n), MAX_GOOD)
         return min(math.ceil(self.gamma * math.sqrt(n)), MAX_GOOD)
 
 
@@ -126,11 +130,21 @@ def propose(
                 board.group,
                 history.X,
                 board.ranking,
-                good=settings.n_good,
+                good=lambda n: settings.n_good(n, good_share(board.group, context.parallelism)),
                 prior_weight=settings.prior_weight,
             ),
         ).rows(ids)
     return list(codec.decode(rows))
+
+
+def good_share(group: Group, parallelism: int) -> float:
+    """Return the share of good trials, of those in which a group is active.
+
+    Points that are made together learn nothing from each other: of few rounds more has to be made.
+    On grids, where no point is tried twice, and among options that is no gain; see
+    docs/decisions/0045-fewer-good-ones.md.
+    """
+    return GOOD_SHARE if len(group.coded) else GOOD_SHARE * float(max(parallelism, 1)) ** GREED
 
 
 def startup_rows(

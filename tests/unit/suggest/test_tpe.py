@@ -8,11 +8,13 @@ import pytest
 from sparktrials import hp
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.space import compile_space
+from sparktrials.space.codec import Codec
 from sparktrials.study.history import History
 from sparktrials.study.protocols import SuggestContext
 from sparktrials.study.trial import Failure, FailureKind, Trial, TrialState
 from sparktrials.suggest import random as rand, tpe
 from sparktrials.suggest.algorithm import suggester_of
+from sparktrials.suggest.grouping import groups_of
 
 FAILURE = Failure(kind=FailureKind.RAISED, type="ValueError", message="no")
 
@@ -63,6 +65,19 @@ def test_gamma_means_what_it_does_in_hyperopt():
     n_good = tpe.Settings(gamma=0.25).n_good
     assert [n_good(n) for n in (0, 1, 20, 100, 10**6)] == [0, 1, 2, 3, 25]
     assert [tpe.Settings().n_good(n) for n in (0, 1, 20, 100, 10**6)] == [0, 1, 3, 15, 25]
+
+
+def test_fewer_continuous_trials_are_good_ones_where_many_run_at_once():
+    space = compile_space(
+        hp.choice("m", [hp.uniform("x", 0, 1), hp.quniform("k", 0, 4, 1), hp.normal("n", 0, 1)])
+    )
+    root, x, k, n = groups_of(Codec.of(space))
+    shares = {p: tpe.good_share(x, p) for p in (0, 1, 8, 32)}
+    assert shares == pytest.approx({0: 0.15, 1: 0.15, 8: 0.0804, 32: 0.0530}, abs=1e-4)
+    assert tpe.good_share(n, 8) == shares[8]
+    assert tpe.good_share(k, 8) == tpe.good_share(root, 8) == 0.15
+    assert tpe.Settings().n_good(64, shares[32]) == 4
+    assert tpe.Settings(gamma=1.0).n_good(64, shares[32]) == 8
 
 
 def test_starts_as_random_search():
