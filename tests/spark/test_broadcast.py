@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from sparktrials import SparkTrials, broadcast, fmin, hp, rand
 from sparktrials.dispatch.pickling import CLOSURE_LIMIT
-from sparktrials.dispatch.spark_broadcast import LARGE
+from sparktrials.dispatch.spark_broadcast import LARGE, publish_on
 
 pyspark = pytest.importorskip("pyspark")
 # Executors have no tests: what objectives here refer to travels with them.
@@ -91,15 +92,17 @@ def test_a_large_closure_is_warned_of(spark_local):
 
 
 ONCE = """
-    import json, os, sys, time
+    import functools, json, os, sys, threading, time
     from pathlib import Path
     import numpy as np
     from pyspark.sql import SparkSession
     from sparktrials import SparkTrials, broadcast, fmin, hp, rand
+    from sparktrials.dispatch.spark_broadcast import publish_on
 
     session = SparkSession.builder.getOrCreate()
+    context = session.sparkContext
     folder = Path(sys.argv[1])
-    data = broadcast(np.arange(25_000_000.0))  # 200 MB
+    data = broadcast(np.arange(9_000_000.0))  # 72 MB
     little = broadcast(np.ones(1000))
 
     def executor():
@@ -120,15 +123,25 @@ ONCE = """
                 copied += int(words[1])
         return sorted(found), copied
 
+    def until(true):
+        deadline = time.monotonic() + 60
+        while not true() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert true()
+
+    def files():
+        # Of such values on this executor: what Spark brought, and its own copies of that.
+        own = Path(os.environ["SPARK_LOCAL_DIRS"].split(",")[0]).parent
+        there = [*Path(".").glob("sparktrials-data-*"), *own.glob("**/*_cache")]
+        return sum(path.stat().st_size > 1e6 for path in there)
+
     def objective(x):
         total = float(data.value.sum() + little.value.sum())
         (folder / f"{os.getpid()}").touch()
-        deadline = time.monotonic() + 60
-        while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: len(list(folder.iterdir())) >= 2)
         paths, copied = mapped()
         return {"loss": total, "status": "ok", "paths": paths, "copied_kb": copied,
-                "own": bool(little.value.flags.owndata), "executor": executor()}
+                "own": bool(little.value.flags.owndata), "executor": executor(), "files": files()}
 
     def run(objective):
         trials = SparkTrials()
@@ -137,24 +150,47 @@ ONCE = """
         return trials.results
 
     rows = run(objective) + run(objective)
-    files = [len(session.sparkContext.listFiles)]
+    listed = [len(context.listFiles)]
     data.destroy()
-    files.append(len(session.sparkContext.listFiles))
-    paths = {p for row in rows for p in row["paths"]}
-    left = run(lambda x: sum(os.path.exists(path) for path in paths))
-    print(json.dumps([rows, files, [row["loss"] for row in left]]))
+    listed.append(len(context.listFiles))
+    left = [row["loss"] for row in run(lambda x: files())]
+
+    # Another job's stage is made while a value is there, its tasks begin when it is not.
+    def busy(i):
+        Path(folder / f"busy{i}").touch()
+        until((folder / "free").exists)
+
+    more = []
+    def submit(work, n):
+        job = threading.Thread(target=lambda: more.append(
+            len(context.parallelize(range(n), n).map(work).collect())), daemon=True)
+        job.start()
+        return job
+
+    jobs = [submit(busy, 2)]
+    until(lambda: all((folder / f"busy{i}").exists() for i in range(2)))
+    other = broadcast(np.ones(200_000))
+    other.published(context, functools.partial(publish_on, context, large=1 << 20))
+    jobs.append(submit(lambda i: i, 4))
+    until(lambda: len(context.statusTracker().getActiveJobsIds()) == 2)
+    other.destroy()
+    (folder / "free").touch()
+    for job in jobs:
+        job.join()
+    print(json.dumps([rows, listed, left, sorted(more)]))
     session.stop()
 """
 
 
 @pytest.mark.slow
+@pytest.mark.spark35
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_value_comes_once_to_each_executor(spark_script, tmp_path):
     folder = tmp_path / "seen"
     folder.mkdir()
-    rows, files, left = json.loads(spark_script(ONCE, folder, timeout=390).stdout)
+    rows, listed, left, others = json.loads(spark_script(ONCE, folder, timeout=390).stdout)
     assert len(rows) == 12
-    assert {row["loss"] for row in rows} == {25_000_000 * 24_999_999 / 2 + 1000}
+    assert {row["loss"] for row in rows} == {9_000_000 * 8_999_999 / 2 + 1000}
     executors = {row["executor"] for row in rows}
     assert len(executors) == 2
     for executor in executors:
@@ -162,6 +198,15 @@ def test_a_value_comes_once_to_each_executor(spark_script, tmp_path):
         assert len(paths) == 1  # one file, for both studies
     assert max(row["copied_kb"] for row in rows) < 1000
     assert not any(row["own"] for row in rows)  # it is mapped, too
-    assert files == [1, 0]
-    assert min(left) == 0  # who ran a trial there had removed it
-    assert max(left) <= 1  # on the other executor it may still be
+    assert {row["files"] for row in rows} == {2}  # Spark keeps a copy for the machine's others
+    assert listed == [1, 0]
+    assert left == [0] * 6
+    assert others == [2, 4]
+
+
+def test_a_value_that_cannot_be_pickled_leaves_no_file(spark_local):
+    context = spark_local.sparkContext
+    before = set(Path(context._temp_dir).iterdir())
+    with pytest.raises(TypeError, match="pickle"):
+        publish_on(context, [np.ones(LARGE // 8), threading.Lock()])
+    assert set(Path(context._temp_dir).iterdir()) == before

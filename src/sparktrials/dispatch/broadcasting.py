@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import glob
+import itertools
 import os
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,7 +25,7 @@ from sparktrials.dispatch import framing
 from sparktrials.dispatch.process_state import this_process
 from sparktrials.errors import BroadcastDestroyed, ObjectiveNotPicklable
 
-__all__ = ["Broadcast", "Publication", "broadcast", "collecting", "provide"]
+__all__ = ["Broadcast", "Publication", "broadcast", "collecting", "provide", "remove"]
 
 T = TypeVar("T")
 
@@ -199,19 +201,41 @@ def _received(key: str) -> _Received:
     return handle
 
 
-def provide(references: Iterable[tuple[str, Any]], freed: Iterable[str] = ()) -> None:
+def remove(freed: Iterable[Sequence[str]], root: str) -> None:
+    """Remove the files of values that nobody needs any more, where they are on this machine.
+
+    Parameters
+    ----------
+    freed
+        For each its name in `root`, and the names of copies in the machine's local directories.
+    root
+        Where an application's files are.
+    """
+    # Spark says where one directory of its own is; copies are beside it, or in another beside it.
+    local = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")
+    directories = [os.path.dirname(path) for path in local if path]  # noqa: PTH120
+    removed = this_process().removed
+    for name, *copies in freed:
+        if name in removed:
+            continue
+        removed.add(name)
+        paths = [os.path.join(root, name)]  # noqa: PTH118 - where executors are
+        for directory, copy in itertools.product(directories, copies):
+            paths.append(os.path.join(directory, copy))  # noqa: PTH118
+            paths += glob.glob(os.path.join(glob.escape(directory), "*", copy))  # noqa: PTH118, PTH207
+        for path in paths:
+            with contextlib.suppress(OSError):  # it never came here, or another was sooner
+                os.unlink(path)  # noqa: PTH108
+
+
+def provide(references: Iterable[tuple[str, Any]]) -> None:
     """Say where values are to be had in this process; those of other studies are freed.
 
     Parameters
     ----------
     references
         For each key the path of a file that `framing` wrote, or a ``pyspark.Broadcast`` of one.
-    freed
-        Paths of files that nobody needs any more; those that are here are removed.
     """
-    for path in freed:
-        with contextlib.suppress(OSError):  # it never came here, or another process was sooner
-            os.unlink(path)  # noqa: PTH108 - where executors are
     known = this_process().sources
     known.clear()
     known.update((key, functools.partial(_load, reference)) for key, reference in references)

@@ -57,6 +57,8 @@ class ProcessState:
     freed
         On a driver: files of broadcast values that executors may have and nobody needs, by
         SparkContext.
+    removed
+        In a worker: which of these were looked for.
     gpus_at_first
         The GPUs that the process could see before any task of ours ran in it.
     gpus
@@ -74,9 +76,10 @@ class ProcessState:
         default_factory=weakref.WeakValueDictionary
     )
     sources: dict[str, Callable[[], Any]] = field(default_factory=dict)
-    freed: weakref.WeakKeyDictionary[Any, list[str]] = field(
+    freed: weakref.WeakKeyDictionary[Any, list[tuple[str, ...]]] = field(
         default_factory=weakref.WeakKeyDictionary
     )
+    removed: set[str] = field(default_factory=set)
     gpus_at_first: tuple[str, ...] = field(default_factory=_gpus_at_first)
     gpus: str | None = None
     threads: ThreadLimits = field(default_factory=ThreadLimits)

@@ -80,7 +80,7 @@ def make_task(
     package_digest: str,
     *,
     data: tuple[tuple[str, Any], ...] = (),
-    freed: tuple[str, ...] = (),
+    freed: tuple[tuple[str, ...], ...] = (),
     ranks: tuple[str, Any] | None = None,
     lease_property: str | None = None,
 ) -> Callable[[Any], Iterator[bytes]]:
@@ -105,7 +105,7 @@ def make_task(
     data
         Where values of ``sparktrials.broadcast`` are to be had, see `broadcasting.provide`.
     freed
-        Names of files with such values that nobody needs any more.
+        Names of files with such values that nobody needs any more, see `broadcasting.remove`.
     ranks
         Of a barrier job: a name of its own, and the accumulator that takes failures.
     lease_property
@@ -210,7 +210,7 @@ def make_task(
 
             if not ours():
                 use_zip()
-            from sparktrials.dispatch.broadcasting import provide  # noqa: PLC0415
+            from sparktrials.dispatch.broadcasting import provide, remove  # noqa: PLC0415
             from sparktrials.dispatch.task_environment import (  # noqa: PLC0415
                 is_bound_elsewhere,
                 resources_of,
@@ -227,10 +227,9 @@ def make_task(
             if is_bound_elsewhere(resources):
                 return answer(run_nothing())  # and this Python is of no use for GPUs
             consume()
-            provide(
-                [(key, located(reference)) for key, reference in data],
-                [located(name) for name in freed],
-            )
+            provide([(key, located(reference)) for key, reference in data])
+            if freed:
+                remove(freed, located("."))
             todo = pickle.loads(pack)  # noqa: S301 - made by this function's maker
             if lease_property is not None:
                 from dataclasses import replace  # noqa: PLC0415

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pyspark import Broadcast, cloudpickle
+from pyspark import Broadcast, SparkFiles, cloudpickle
 
 from sparktrials.dispatch import framing
 from sparktrials.dispatch.process_state import this_process
@@ -28,7 +29,7 @@ __all__ = ["freed_on", "publish_on"]
 LARGE = 1 << 26
 
 
-def publish_on(context: Any, value: object) -> Publication:  # noqa: ANN401
+def publish_on(context: Any, value: object, large: int = LARGE) -> Publication:  # noqa: ANN401
     """Send a value to where tasks of a SparkContext run.
 
     Parameters
@@ -37,30 +38,35 @@ def publish_on(context: Any, value: object) -> Publication:  # noqa: ANN401
         A running SparkContext.
     value
         What to send.
+    large
+        Bytes from which it is a file of the application.
     """
     if context._encryption_enabled:  # noqa: SLF001 - then Spark hands out no file of it
         content = io.BytesIO()
         framing.dump(value, content, cloudpickle.dump)
         return _SparksBroadcast(context.broadcast(content.getvalue()))
     folder = Path(tempfile.mkdtemp(prefix="sparktrials-", dir=context._temp_dir))  # noqa: SLF001
-    path = folder / f"sparktrials-data-{uuid.uuid4().hex}"
-    with path.open("wb") as file:
-        framing.dump(value, file, cloudpickle.dump)
-    if path.stat().st_size >= LARGE:
-        return _File(context, path)
-    path.unlink()
-    folder.rmdir()
-    registry = context._pickled_broadcast_vars  # noqa: SLF001
-    return _SparksBroadcast(_Framed(context, value, registry))
+    try:
+        path = folder / f"sparktrials-data-{uuid.uuid4().hex}"
+        with path.open("wb") as file:
+            framing.dump(value, file, cloudpickle.dump)
+        if path.stat().st_size >= large:
+            return _File(context, path)
+        framed = _Framed(context, path, context._pickled_broadcast_vars)  # noqa: SLF001
+        folder.rmdir()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return _SparksBroadcast(framed)
 
 
 class _Framed(Broadcast[Any]):
     """One whose file, on the driver and on executors, is what `framing` reads."""
 
-    def dump(self, value: object, f: BinaryIO) -> None:
-        """Write the value to the driver's file."""
-        with f:
-            framing.dump(value, f, cloudpickle.dump)
+    def dump(self, value: Path, f: BinaryIO) -> None:
+        """Put a file that `framing` wrote in the place of the driver's file."""
+        f.close()
+        value.replace(self._path)
 
 
 class _SparksBroadcast:
@@ -80,11 +86,12 @@ class _SparksBroadcast:
 
 
 class _File:
-    """A large value: a file that executors fetch before their next task.
+    """A large value: a file that executors fetch before their next task, whatever it belongs to.
 
-    Spark has no way to take such a file back: it is taken from Spark's list here, so that new
-    executors do not fetch it. Executors' copies are removed by the next study's tasks, see
-    `freed_on`.
+    Spark has no way to take such a file back. It is taken from Spark's list here, so that new
+    executors do not fetch it; but tasks of stages that were made while it was listed ask for it,
+    and fail without it: an empty one stays in its place. Executors' copies are removed by the next
+    study's tasks, see `freed_on`.
 
     Attributes
     ----------
@@ -97,40 +104,50 @@ class _File:
         self._path = path
         self._local: bool = context._jsc.sc().isLocal()  # noqa: SLF001
         self.reference = str(path) if self._local else path.name
+        self._cached: tuple[str, ...] = ()
         if not self._local:
             context.addFile(str(path))
-            self._copy().unlink(missing_ok=True)
+            self._cached = self._names_of_copies()
+            Path(SparkFiles.get(path.name)).unlink(missing_ok=True)  # no use for it on the driver
 
-    def _copy(self) -> Path:
-        """Return where Spark puts a copy of it on the driver, for which there is no use."""
-        from pyspark import SparkFiles  # noqa: PLC0415 - where used
+    def _names_of_copies(self) -> tuple[str, ...]:
+        """Return how `Utils.fetchFile` calls the copy that executors of a machine share."""
+        uri = self._uri()
+        added = self._listed().get(uri)
+        if not uri or not added.isDefined():
+            return ()
+        code = self._context._jvm.java.util.Objects.hashCode(uri)  # noqa: SLF001
+        return tuple(f"{code}{added.get()}_{kind}" for kind in ("cache", "lock"))
 
-        return Path(SparkFiles.get(self._path.name))
+    def _uri(self) -> str:
+        end = f"/{self.reference}"
+        return next((uri for uri in self._context.listFiles if uri.endswith(end)), "")
+
+    def _listed(self) -> Any:  # noqa: ANN401 - a Scala map
+        return self._context._jsc.sc().addedFiles().get("default").get()  # noqa: SLF001
 
     def unpersist(self) -> None:
         """Do nothing: it stays until it is destroyed."""
 
     def destroy(self) -> None:
         """Free all of it."""
-        with contextlib.suppress(Exception):  # the context may be gone
-            self._withdraw()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-            self._path.parent.rmdir()
-
-    def _withdraw(self) -> None:
         if self._local:
+            shutil.rmtree(self._path.parent, ignore_errors=True)
             return
-        this_process().freed.setdefault(self._context, []).append(self.reference)
-        listed = self._context._jsc.sc().addedFiles().get("default")  # noqa: SLF001
-        for uri in self._context.listFiles:
-            if uri.endswith(f"/{self.reference}") and listed.isDefined():
-                listed.get().remove(uri)  # executors to come do not fetch it
+        with contextlib.suppress(OSError):
+            empty = self._path.with_suffix(".empty")
+            empty.touch()
+            empty.replace(self._path)
+        freed = this_process().freed.setdefault(self._context, [])
+        freed.append((self.reference, *self._cached))
+        with contextlib.suppress(Exception):  # the context may be gone
+            self._listed().remove(self._uri())
 
 
-def freed_on(context: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Return the names of the files that were freed since the context began.
+def freed_on(context: Any) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401
+    """Return the files that were freed since the context began, each by its names on executors.
 
-    Executors may still have them; who runs a task there removes them.
+    The first is that among an application's files, the others those of copies in the local
+    directories. Executors may still have them; who runs a task there removes them.
     """
     return tuple(this_process().freed.get(context, ()))

@@ -102,7 +102,7 @@ class _Parcel:
     extras: tuple[Any, ...]
     package: str
     data: tuple[tuple[str, Any], ...]
-    freed: tuple[str, ...]
+    freed: tuple[tuple[str, ...], ...]
     together: _Together
     lease_job: _LeaseJob
 
