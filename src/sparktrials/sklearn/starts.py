@@ -1,8 +1,6 @@
 """What a search begins with: configurations that are good on most data, the first ones first.
 
-Sources, beside scikit-learn's defaults: Probst, Boulesteix and Bischl, "Tunability", JMLR 2019
-(defaults that are best over many data sets); Holzmüller, Grinsztajn and Steinwart, "Better by
-default", NeurIPS 2024 (for boosted trees). They were chosen, and put in order, on data sets that no
+They are scikit-learn's defaults and what is common for small tables, looked at on data sets that no
 benchmark here has: docs/decisions/0042-portfolio.md.
 """
 
