@@ -41,6 +41,7 @@ def seconds_of(
         trial_timeout=60,
         trials=SparkTrials(parallelism=slots, spark_session=spark),
         refit=False,
+        portfolio=False,
         seed=0,
     )
     start = time.perf_counter()

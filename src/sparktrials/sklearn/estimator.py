@@ -49,7 +49,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
     space
         A node or a dict with all of these, instead of them.
     algo
-        As in ``fmin``; None: TPE.
+        As in ``fmin``; None: TPE. It is asked after the `portfolio`, and so not at all where
+        `max_evals` is not more than that has.
     max_evals
         How many pipelines are tried.
     loss_fn
@@ -88,7 +89,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         together.
     portfolio
         Whether a choice among models begins with configurations of them that are good on most data
-        (`sklearn.starts`), each as near to that as the space has it; not with a `space`.
+        (`sklearn.starts`: up to 17 for `any_classifier`), each as near to that as the space has it;
+        not with a `space`, and no models with kernels for more than 5,000 samples.
 
     Attributes
     ----------
@@ -337,7 +339,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             race=race_of(results, len(parts)) if self.prune and not self.loss_fn else None,
         )
         by_portfolio = self.portfolio and self.space is None
-        starts = starting_points(tree, compiled) if by_portfolio else []
+        starts = starting_points(tree, compiled, samples=len(y)) if by_portfolio else []
         increment = self.fit_increment
         while True:
             sent = yield self.trials_

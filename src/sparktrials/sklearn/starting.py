@@ -8,9 +8,9 @@ goes; what nothing is wished for stays at its first option, or in the middle of 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -41,8 +41,18 @@ __all__ = ["starting_points", "untried"]
 Draws = dict[str, float]
 #: Nothing is wished for.
 _ANYTHING = object()
+#: What stands in for a transformer that is wished for where there is none of its class, best first.
+_SCALERS = (
+    "StandardScaler",
+    "PowerTransformer",
+    "QuantileTransformer",
+    "RobustScaler",
+    "MinMaxScaler",
+)
 #: What stands for no transformer in a space.
-_NOTHING = (None, (), "passthrough")
+_NOTHING: tuple[object, ...] = ((), [], "passthrough")
+#: What a number goes through on its way, and stays what it is.
+_SAME_NUMBER = (int, float, round)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,9 @@ class _Transformers:
         return cls(frozenset({"TargetEncoder"}), {}, none=True)
 
 
-def starting_points(tree: object, space: Space, starts: Sequence[Start] = STARTS) -> list[Point]:
+def starting_points(
+    tree: object, space: Space, starts: Sequence[Start] = STARTS, *, samples: int = 0
+) -> list[Point]:
     """Return points to begin with; none if there is one learner only, or they are not known.
 
     Parameters
@@ -71,7 +83,10 @@ def starting_points(tree: object, space: Space, starts: Sequence[Start] = STARTS
         The same, compiled.
     starts
         What is known as good, in the order of trial.
+    samples
+        How many there are: models that take too long for so many are left out.
     """
+    starts = [start for start in starts if samples <= start.most_samples]
     root = as_node(tree)
     if not isinstance(root, MappingNode):
         return []
@@ -99,15 +114,29 @@ def untried(points: Iterable[Point], history: Iterable[Trial]) -> list[Point]:
 
 def _draws(learner: Switch, start: Start, others: Iterable[Node | None]) -> list[Draws]:
     """Return what leads to a start; nothing if its class is not among the learners."""
-    made = [i for i, option in enumerate(learner.options) if _makes(option, start.component)]
-    if not made or not isinstance(learner.index, Draw) or not _may_be(learner.index, made[0]):
+    made = [
+        (*_near(option, start.parameters), way)
+        for option, way in _options(learner, {})
+        if _makes(option, start.component)
+    ]
+    if not made:
         return []
-    draws: Draws = {learner.index.label: made[0]}
-    draws |= _near(learner.options[made[0]], start.parameters)[1]
+    _, draws, way = min(made, key=lambda one: one[0])
+    draws = way | draws
     for node in others:
         if node is not None:
             draws |= _near(node, _Transformers.of(start))[1]
     return [draws]
+
+
+def _options(node: Node, way: Draws) -> Iterator[tuple[Node, Draws]]:
+    """Yield what may be chosen, in choices of choices, too, and the draws that lead there."""
+    if isinstance(node, Switch) and isinstance(node.index, Draw):
+        for i, option in enumerate(node.options):
+            if _may_be(node.index, i):
+                yield from _options(option, way | {node.index.label: i})
+    else:
+        yield node, way
 
 
 def _makes(node: Node, component: str) -> bool:
@@ -130,7 +159,7 @@ def _may_be(index: Draw, option: int) -> bool:
     return not isinstance(of, Categorical) or of.probabilities[option] > 0
 
 
-def _near(node: Node, wish: object) -> tuple[int, Draws]:
+def _near(node: Node, wish: object) -> tuple[float, Draws]:
     """Return how many wishes a node leaves open at least, and the draws that lead there.
 
     A wish is a value, a dict of them by parameter, or `_Transformers`.
@@ -138,7 +167,7 @@ def _near(node: Node, wish: object) -> tuple[int, Draws]:
     if isinstance(node, Constant):
         return _missed(node.value, wish), {}
     if isinstance(node, Draw):
-        if isinstance(wish, (int, float)) and not isinstance(wish, bool):
+        if _is_number(wish):
             return 0, {node.label: float(wish)}
         return int(_is_value(wish)), {}
     if isinstance(node, Switch):
@@ -147,12 +176,20 @@ def _near(node: Node, wish: object) -> tuple[int, Draws]:
     return missed + _is_of_others(node, wish), draws
 
 
-def _is_of_others(node: Node, wish: object) -> bool:
-    """Whether a node makes a transformer of another class than is wished for."""
+def _is_of_others(node: Node, wish: object) -> float:
+    """Return what is missed if a node makes a transformer of another class than is wished for."""
     made = _made_by(node)
-    return (
-        isinstance(wish, _Transformers) and made is not None and made.__name__ not in wish.classes
-    )
+    if made is None or not isinstance(wish, _Transformers):
+        return 0
+    return _other(made.__name__, wish)
+
+
+def _other(name: str, wish: _Transformers) -> float:
+    if name in wish.classes:
+        return 0
+    if name not in _SCALERS or wish.none:
+        return 1
+    return (1 + _SCALERS.index(name)) / 10
 
 
 def _parts(node: Node, wish: object) -> list[tuple[Node, object]]:
@@ -168,11 +205,14 @@ def _parts(node: Node, wish: object) -> list[tuple[Node, object]]:
             beside = [arg for arg in node.args if isinstance(arg, (MappingNode, Switch))]
             named = [(part, wish.get(name, _ANYTHING)) for name, part in node.kwargs]
             return [*named, *((part, wish) for part in beside)]
+    is_expression = isinstance(node, Call) and node.function not in _SAME_NUMBER
+    if is_expression and not isinstance(wish, _Transformers):
+        wish = _ANYTHING  # what its parts would have to be is not known
     return [(part, wish) for part in children(node)]
 
 
-def _all_near(parts: Iterable[tuple[Node, object]]) -> tuple[int, Draws]:
-    missed = 0
+def _all_near(parts: Iterable[tuple[Node, object]]) -> tuple[float, Draws]:
+    missed = 0.0
     draws: Draws = {}
     for node, wish in parts:
         more, others = _near(node, wish)
@@ -181,7 +221,7 @@ def _all_near(parts: Iterable[tuple[Node, object]]) -> tuple[int, Draws]:
     return missed, draws
 
 
-def _nearest(node: Switch, wish: object) -> tuple[int, Draws]:
+def _nearest(node: Switch, wish: object) -> tuple[float, Draws]:
     """Return the same for the option that leaves the fewest wishes open, the first of such."""
     if not isinstance(node.index, Draw):  # an expression decides
         return 0, {}
@@ -191,10 +231,21 @@ def _nearest(node: Switch, wish: object) -> tuple[int, Draws]:
     return missed, {index.label: i} | draws
 
 
-def _missed(value: object, wish: object) -> int:
+def _missed(value: object, wish: object) -> float:
     if isinstance(wish, _Transformers):
-        return int(not wish.none and any(value is n or value == n for n in _NOTHING))
+        if value is None or (isinstance(value, (str, tuple, list)) and value in _NOTHING):
+            return int(not wish.none)
+        if isinstance(value, (tuple, list)):
+            each = [_missed(one, wish) for one in value]
+            return max(each) if wish.none else min(each)
+        return _other(type(value).__name__, wish) if hasattr(value, "fit") else 0
+    if _is_number(value) and _is_number(wish):
+        return abs(value - wish) / (abs(value) + abs(wish)) if value != wish else 0
     return int(_is_value(wish) and (type(value) is not type(wish) or value != wish))
+
+
+def _is_number(thing: object) -> TypeGuard[float]:
+    return isinstance(thing, (int, float)) and not isinstance(thing, bool)
 
 
 def _is_value(wish: object) -> bool:

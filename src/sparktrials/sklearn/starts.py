@@ -6,6 +6,7 @@ benchmark here has: docs/decisions/0042-portfolio.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,15 +28,20 @@ class Start:
         categories become numbers, else a column for each.
     prepared
         Parameter to value, of that.
+    most_samples
+        For how many it is meant; it takes too long with more.
     """
 
     component: str
     parameters: Mapping[str, object] = field(default_factory=dict)
     before: str = ""
     prepared: Mapping[str, object] = field(default_factory=dict)
+    most_samples: float = math.inf
 
 
 _SCALED = "StandardScaler"
+#: Samples up to which kernels are worked out: their time grows with the square and more.
+_KERNELS = 5_000
 _TREES = {"n_estimators": 200, "max_depth": None, "min_samples_split": 2, "min_samples_leaf": 1}
 _FOREST = {**_TREES, "bootstrap": True}
 _EXTRA = {**_TREES, "bootstrap": False}
@@ -97,11 +103,11 @@ _ERROR = {"criterion": "squared_error"}
 _CLASSIFIERS = (
     Start("extra_trees_classifier", {**_EXTRA, **_ALIKE, "max_features": "sqrt"}),
     Start("lightgbm_classification", {**_LIGHTGBM, **_ALIKE}),
-    Start("svc", {**_RBF, **_ALIKE, "C": 5.0}, _SCALED),
+    Start("svc", {**_RBF, **_ALIKE, "C": 5.0}, _SCALED, most_samples=_KERNELS),
     Start("logistic_regression", {**_ALIKE, "C": 1.0, "solver": "lbfgs"}, _SCALED),
     Start("random_forest_classifier", {**_FOREST, **_ALIKE, "max_features": "sqrt"}),
     Start("xgboost_classification", _XGBOOST),
-    Start("svc", {**_RBF, **_ALIKE, "C": 100.0, "gamma": 0.01}, _SCALED),
+    Start("svc", {**_RBF, **_ALIKE, "C": 100.0, "gamma": 0.01}, _SCALED, most_samples=_KERNELS),
     Start("hist_gradient_boosting_classifier", {**_HISTOGRAMS, **_ALIKE}),
     Start("gradient_boosting_classifier", _GRADIENTS),
     Start("k_neighbors_classifier", _NEAR, _SCALED),
@@ -113,9 +119,10 @@ _CLASSIFIERS = (
         {**_POLY, **_ALIKE, "C": 1.0},
         "QuantileTransformer",
         {"output_distribution": "normal"},
+        most_samples=_KERNELS,
     ),
     Start("lightgbm_classification", {**_SMALL_LEAVES, **_ALIKE}),
-    Start("svc", {**_RBF, **_ALIKE, "C": 1.0}, _SCALED),
+    Start("svc", {**_RBF, **_ALIKE, "C": 1.0}, _SCALED, most_samples=_KERNELS),
     Start(
         "k_neighbors_classifier",
         {"n_neighbors": 1, "metric": "manhattan", "weights": "uniform"},
@@ -133,13 +140,15 @@ _REGRESSORS = (
     Start("random_forest_regressor", {**_FOREST, **_ERROR, "max_features": 0.35}),
     Start("gradient_boosting_regressor", {**_GRADIENTS, **_SQUARES}),
     Start("hist_gradient_boosting_regressor", {**_HISTOGRAMS, **_SQUARES}),
-    Start("svr", {**_RBF, "C": 1000.0, "gamma": 0.01, "epsilon": 0.1}, _SCALED),
-    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, _SCALED),
+    Start(
+        "svr", {**_RBF, "C": 1000.0, "gamma": 0.01, "epsilon": 0.1}, _SCALED, most_samples=_KERNELS
+    ),
+    Start("svr", {**_RBF, "C": 20.0, "epsilon": 0.1}, _SCALED, most_samples=_KERNELS),
     Start("k_neighbors_regressor", _NEAR, _SCALED),
     Start("xgboost_regression", _DEEP),
     Start("lightgbm_regression", _STUMPS),
     Start("gradient_boosting_regressor", {**_GRADIENTS, "loss": "huber"}),
-    Start("svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, _SCALED),
+    Start("svr", {**_RBF, "C": 1000.0, "epsilon": 0.1}, _SCALED, most_samples=_KERNELS),
     # Of menus for sparse data.
     Start("elastic_net", {"alpha": 0.01, "l1_ratio": 0.5}, _SCALED),
 )

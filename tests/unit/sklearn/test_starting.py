@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris, make_regression
+from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, SplineTransformer, StandardScaler
+from sklearn.svm import SVC
 
-from sparktrials import Trials, hp
+from sparktrials import Trials, hp, scope
 from sparktrials.sklearn import (
     HyperoptEstimator,
     any_classifier,
@@ -17,6 +20,7 @@ from sparktrials.sklearn import (
     extra_trees_classifier,
     gaussian_nb,
     logistic_regression,
+    standard_scaler,
     svc,
 )
 from sparktrials.sklearn.assembly import Recipe, assemble
@@ -74,8 +78,7 @@ def test_each_start_is_what_it_says(start):
     recipe = Recipe.of(space.build(point))
     made = recipe.learner.get_params()
     for name, value in start.parameters.items():
-        if name in made:
-            assert made[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+        assert made[name] == (pytest.approx(value) if isinstance(value, float) else value), name
     assert recipe.preprocessing_names == ([start.before] if start.before else [])
 
 
@@ -96,7 +99,7 @@ def _few(model):
     counts = ("n_estimators", "max_iter")
     of_trees = "GradientBoosting", "Forest", "Trees", "XGB", "LGBM"
     return {
-        name: 10
+        name: 30
         for name, value in model.get_params().items()
         if name.endswith(counts)
         and value is not None
@@ -112,6 +115,56 @@ def test_a_space_of_ones_own_is_kept_to():
     assert pytest.approx(0.5) == first.learner.C
     assert first.learner.kernel == "linear"
     assert second.learner.C == 7
+
+
+RBF = svc("rbf", kernel="rbf")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        (svc("a", C=10 ** hp.uniform("c", -3, 3)), 1.0),  # an expression stays in the middle
+        (svc("a", C=hp.choice("c", [0.1, 1, 10, 100])), 10),
+        (svc("a", C=hp.choice("c", [None, 4])), 4),
+        (hp.choice("k", [svc("lin", kernel="linear", C=9), RBF]), 5.0),
+        (hp.choice("k", [gaussian_nb("n"), hp.choice("l", [svc("lin", kernel="linear"), RBF])]), 5),
+    ],
+)
+def test_what_is_nearest(option, value):
+    first = built(classifier=hp.choice("m", [option, logistic_regression("b")]))[0].learner
+    assert (first.kernel, pytest.approx(value)) == ("rbf", first.C)
+
+
+@pytest.mark.parametrize(
+    ("transformers", "scaled", "plain"),
+    [
+        ([[MinMaxScaler()], [StandardScaler()], []], ["StandardScaler"], []),
+        ([PCA(2), StandardScaler(), None], ["StandardScaler"], []),
+        ([[], [MaxAbsScaler()], [MinMaxScaler()]], ["MinMaxScaler"], []),
+        (
+            [scope.call(SplineTransformer, knots=np.zeros((2, 1))), standard_scaler("s")],
+            ["StandardScaler"],
+            ["SplineTransformer"],
+        ),
+    ],
+)
+def test_which_transformer_goes_before_a_model(transformers, scaled, plain):
+    for recipe in built(
+        classifier=hp.choice("m", [svc("a"), extra_trees_classifier("b")]),
+        preprocessing=hp.choice("p", transformers),
+    ):
+        is_scaled = isinstance(recipe.learner, SVC)
+        assert recipe.preprocessing_names == (scaled if is_scaled else plain)
+
+
+def test_kernels_are_for_few_samples():
+    tree = space_of(HyperoptEstimator(classifier=any_classifier("m")))
+    space = compile_space(as_node(tree))
+    for samples, some in ((1000, True), (100_000, False)):
+        points = starting_points(tree, space, samples=samples)
+        learners = {type(Recipe.of(space.build(point)).learner).__name__ for point in points}
+        assert ("SVC" in learners) == some
+        assert "ExtraTreesClassifier" in learners
 
 
 def test_frames_have_their_columns_dealt_with():
