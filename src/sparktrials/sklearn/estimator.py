@@ -22,6 +22,7 @@ from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.racing import race_of
+from sparktrials.sklearn.sameness import check_same, digest_of
 from sparktrials.sklearn.spaces import is_classification, space_of
 from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
@@ -297,10 +298,12 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         compiled = compile_space(tree)
         if classification:
             self.classes_ = np.unique(y)
+        digest = digest_of(X, y)
         if not (warm_start and hasattr(self, "trials_")):
             drawn = seed_of(self.seed)
             self._seed = int((new_seed() if drawn is None else drawn) % 2**32)
             self.trials_ = trials_for(self.__dict__.get("trials"), self.trial_timeout)
+            check_same(self.trials_.history, digest)
         given = seed_of(random_state)
         parts = Splitting(
             cv=self.cv,
@@ -335,6 +338,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             seed=self._seed,
             n_jobs=self.n_jobs,
             use_partial_fit=self.use_partial_fit,
+            digest=digest,
             # What loss_fn is made for are all samples: some may lack a label, say.
             race=race_of(results, len(parts)) if self.prune and not self.loss_fn else None,
         )

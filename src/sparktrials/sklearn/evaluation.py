@@ -22,6 +22,7 @@ from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.assembly import Recipe, assemble
 from sparktrials.sklearn.partial_fit import learn_in_rounds
 from sparktrials.sklearn.ranks import ranks_here
+from sparktrials.sklearn.sameness import DATA
 from sparktrials.sklearn.splitting import rows_of
 
 if TYPE_CHECKING:
@@ -167,6 +168,8 @@ class PipelineObjective:
     ----------
     data, judgement, seed, n_jobs, use_partial_fit
         What is the same for all trials.
+    digest
+        Of the data, see `sameness`; results have it.
     race
         Says which trials are ended after their first folds; None: none.
     """
@@ -176,6 +179,7 @@ class PipelineObjective:
     seed: int
     n_jobs: int
     use_partial_fit: bool
+    digest: str | None = None
     race: Race | None = None
 
     def __call__(self, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,6 +199,8 @@ class PipelineObjective:
             "learner": recipe.learner_name,
             "preprocessing": recipe.preprocessing_names,
         }
+        if self.digest is not None:
+            result[DATA] = self.digest
         ranks = ranks_here()
         race = self.race if ranks.number == 1 else None  # which has no fold to wait for
         folds: list[_Fold] = []

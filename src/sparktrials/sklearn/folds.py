@@ -23,6 +23,7 @@ from sparktrials.dispatch.current import current_trial
 from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.ranks import ranks_here
+from sparktrials.sklearn.sameness import DATA
 from sparktrials.study.trial import Failure, Trial
 
 if TYPE_CHECKING:
@@ -75,12 +76,15 @@ class FoldsObjective:
         What all trials share.
     metric
         The score that the search goes by; None: the only one, or the first.
+    digest
+        Of the data, see `sameness`; results have it.
     race
         Says which trials are ended after their first folds; None: none.
     """
 
     shared: Broadcast[CrossValidation]
     metric: str | None
+    digest: str
     race: Race | None = None
 
     def __call__(self, parameters: object) -> dict[str, Any]:
@@ -122,6 +126,7 @@ class FoldsObjective:
         return {
             "status": STATUS_OK,
             **found,
+            DATA: self.digest,
             "folds": folds,
             "n_folds": len(folds),
             "fit_s": fit_s,

@@ -27,6 +27,7 @@ from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials, with_cause
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.racing import race_of
+from sparktrials.sklearn.sameness import check_same, digest_of
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
 
@@ -182,13 +183,16 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             return_train_score=self.return_train_score,
             error_score=self.error_score,
         )
+        digest = digest_of(X, y)
         if not (self.warm_start and hasattr(self, "trials_")):
             self.trials_ = self._new_trials()
+            check_same(self.trials_.history, digest)
         earlier = (trial.result for trial in self.trials_.history)
         fmin(
             FoldsObjective(
                 shared=broadcast(shared),
                 metric=metric,
+                digest=digest,
                 race=race_of(earlier, len(splits)) if self.prune else None,
             ),
             tree,
