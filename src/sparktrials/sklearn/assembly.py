@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import TargetEncoder
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
@@ -119,7 +121,7 @@ def assemble(
     if recipe.classification:
         learner = _labelled(learner, classes, whole=whole)
     pipeline = make_pipeline(*steps, learner)
-    _seeded(pipeline, seed)
+    _seeded(pipeline, seed, StratifiedKFold if recipe.classification else KFold)
     return pipeline
 
 
@@ -156,16 +158,22 @@ def _side_by_side(recipe: Recipe, widths: Sequence[int]) -> ColumnTransformer:
     return ColumnTransformer(transformers)
 
 
-def _seeded(pipeline: Pipeline, seed: int) -> None:
+def _seeded(pipeline: Pipeline, seed: int, folds: type[KFold | StratifiedKFold]) -> None:
     """Give a seed to what draws at random and was given none: the same one, to all."""
     parameters = pipeline.get_params(deep=True)
-    unset = [
-        name
+    unset = {
+        name: seed
         for name, value in parameters.items()
         if value is None and (name == "random_state" or name.endswith("__random_state"))
-    ]
+    }
+    # Since scikit-learn 1.9 this one takes no seed, but folds.
+    encoders = [name for name, value in parameters.items() if isinstance(value, TargetEncoder)]
+    for name in encoders:
+        cv = parameters[f"{name}__cv"]
+        if parameters[f"{name}__random_state"] == "deprecated" and isinstance(cv, int):
+            unset[f"{name}__cv"] = folds(cv, shuffle=True, random_state=seed)
     if unset:
-        pipeline.set_params(**dict.fromkeys(unset, seed))
+        pipeline.set_params(**unset)
 
 
 def _threaded(learner: Any, n_jobs: int) -> None:  # noqa: ANN401 - an estimator

@@ -10,6 +10,7 @@ from operator import attrgetter, methodcaller
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import BaseCrossValidator
 
 from sparktrials.errors import InvalidArgument
 
@@ -52,6 +53,14 @@ def _made(thing: Any, imports: set[tuple[str, str]]) -> str:  # noqa: ANN401
     elif isinstance(thing, (attrgetter, methodcaller)):
         imports.add(("operator", type(thing).__name__))
         text = repr(thing).removeprefix("operator.")
+    elif isinstance(thing, np.ndarray):
+        imports.add(("numpy", "array"))
+        kind = ", dtype=object" if thing.dtype == object else ""
+        text = f"array({_made(thing.tolist(), imports)}{kind})"
+    elif isinstance(thing, BaseCrossValidator):
+        names = inspect.signature(type(thing)).parameters
+        given = [f"{name}={_made(getattr(thing, name), imports)}" for name in names]
+        text = f"{_named(type(thing), imports)}({', '.join(given)})"
     elif hasattr(thing, "get_params"):
         given = [f"{key}={_made(value, imports)}" for key, value in _changed(thing).items()]
         text = f"{_named(type(thing), imports)}({', '.join(given)})"

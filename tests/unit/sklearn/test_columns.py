@@ -12,10 +12,14 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import SplineTransformer, TargetEncoder
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn import HyperoptEstimator, decision_tree_classifier, ridge
+from sparktrials.sklearn.assembly import Recipe, assemble
 from sparktrials.sklearn.columns import kinds_of
+from sparktrials.sklearn.writing import as_code
 
 WORDS = ["the ship went down", "all were saved in time", "a boat came near", "no one knew why"]
 
@@ -200,3 +204,32 @@ def test_an_array_with_strings_says_what_to_do(dtype):
     search = HyperoptEstimator(max_evals=1)
     with pytest.raises(InvalidArgument, match="make it a DataFrame"):
         search.fit(X, [0, 1] * 20)
+
+
+@pytest.mark.parametrize("classification", [True, False])
+def test_encoders_of_targets_are_seeded(classification):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"word": rng.choice(list("abcdefgh"), 60), "number": rng.random(60)})
+    y = rng.integers(0, 2, 60) if classification else rng.random(60)
+    columns = ColumnTransformer(
+        [
+            ("words", TargetEncoder(), ["word"]),
+            ("numbers", SplineTransformer(degree=1, knots=np.array([[0.0], [0.5], [1]])), [1]),
+        ]
+    )
+    learner = DecisionTreeClassifier() if classification else DecisionTreeRegressor()
+    recipe = Recipe(learner, classification, (columns,), ())
+    made: dict = {}
+    exec(as_code(assemble(recipe, (2,), seed=3, n_jobs=1)), made)
+    first, again, written, other = (
+        pipeline[:-1].fit_transform(X, y)
+        for pipeline in (
+            assemble(recipe, (2,), seed=3, n_jobs=1),
+            assemble(recipe, (2,), seed=3, n_jobs=1),
+            made["pipeline"],
+            assemble(recipe, (2,), seed=4, n_jobs=1),
+        )
+    )
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, written)
+    assert not np.array_equal(first, other)
