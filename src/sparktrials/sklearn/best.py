@@ -56,11 +56,14 @@ class BestPipeline:
     def _ready(self, X: Any, EX_list: Sequence[Any] | None) -> Any:  # noqa: ANN401
         check_is_fitted(self, "best_pipeline_")
         if not self._is_fitted:
-            msg = (
-                "the best pipeline is not fitted: refit=False, or fit_iter; call "
-                "best_pipeline_.fit(X, y)"
-            )
-            raise NotFittedError(msg)
+            try:
+                check_is_fitted(self.best_pipeline_)  # which the user may have done
+            except NotFittedError:
+                msg = (
+                    "the best pipeline is not fitted: refit=False, or fit_iter; call "
+                    "best_pipeline_.fit(X, y)"
+                )
+                raise NotFittedError(msg) from None
         X = checked_features(self, X, reset=False)
         exogenous = EX_list or ()
         if len(exogenous) != len(self._widths) - 1:

@@ -252,6 +252,7 @@ def _date(part: str, *, polars: bool) -> Any:  # noqa: ANN401 - a pipeline
         FunctionTransformer(attrgetter(f"dt.{part}")),
         _calling("to_frame"),
         SimpleImputer(strategy="median"),
+        StandardScaler(),  # years stand beside numbers about 1
     )
 
 

@@ -240,6 +240,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             sample_weight=sample_weight,
         )
         trials = next(search)
+        if self.max_evals < 1:
+            msg = f"max_evals must be at least 1, got {self.max_evals!r}"
+            raise InvalidArgument(msg)
         total = self.max_evals + (len(trials.history) if warm_start else 0)
         file = self.fit_increment_dump_filename
         interrupt: KeyboardInterrupt | None = None
@@ -298,12 +301,11 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         compiled = compile_space(tree)
         if classification:
             self.classes_ = np.unique(y)
-        digest = digest_of(X, y)
-        if not (warm_start and hasattr(self, "trials_")):
+        goes_on = warm_start and hasattr(self, "trials_")
+        if not goes_on:
             drawn = seed_of(self.seed)
             self._seed = int((new_seed() if drawn is None else drawn) % 2**32)
             self.trials_ = trials_for(self.__dict__.get("trials"), self.trial_timeout)
-            check_same(self.trials_.history, digest)
         given = seed_of(random_state)
         parts = Splitting(
             cv=self.cv,
@@ -317,6 +319,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             classification=classification,
             seed=self._seed if given is None else given % 2**32,
         )
+        digest = digest_of(X, y, self.scoring, self.loss_fn, self.continuous_loss_fn, len(parts))
+        if not goes_on:
+            check_same(self.trials_.history, digest)
         exogenous = checked_exogenous(EX_list or (), y)
         beside, widths = joined(X, exogenous)
         sample_weight = judgement.weights(sample_weight, beside)

@@ -183,7 +183,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             return_train_score=self.return_train_score,
             error_score=self.error_score,
         )
-        digest = digest_of(X, y)
+        digest = digest_of(X, y, self.scoring)
         if not (self.warm_start and hasattr(self, "trials_")):
             self.trials_ = self._new_trials()
             check_same(self.trials_.history, digest)

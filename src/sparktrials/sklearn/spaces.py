@@ -6,6 +6,7 @@ from typing import Any
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, is_of_numbers
+from sparktrials.sklearn.component import Component
 from sparktrials.sklearn.menus import (
     any_classifier,
     any_preprocessing,
@@ -30,6 +31,8 @@ def space_of(estimator: Any, X: Any = None) -> Any:  # noqa: ANN401 - a Hyperopt
         If there is a space, and parts of one beside it; or a classifier and a regressor.
     """
     given = [name for name in _PARTS if getattr(estimator, name) is not None]
+    for name in {"classifier", "regressor"}.intersection(given):
+        _check_learner(name, getattr(estimator, name))
     if estimator.space is not None:
         if given:
             msg = (
@@ -54,6 +57,15 @@ def space_of(estimator: Any, X: Any = None) -> Any:  # noqa: ANN401 - a Hyperopt
         "preprocessing": preprocessing,
         "ex_preprocs": estimator.ex_preprocs or (),
     }
+
+
+def _check_learner(name: str, given: object) -> None:
+    if isinstance(given, Component):
+        msg = f"{name} is a component that was not called: {given.name}('label') makes its space"
+        raise InvalidArgument(msg)
+    if isinstance(given, (list, tuple)):
+        msg = f"{name} is a {type(given).__name__}: hp.choice('label', [...]) is a choice of models"
+        raise InvalidArgument(msg)
 
 
 def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or None

@@ -59,6 +59,10 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
     X = check_array(
         X, accept_sparse=["csr", "csc"], dtype=None, estimator=estimator, **_not_finite()
     )
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f":  # as all models do; gaps are filled
+        assert_all_finite(
+            X, allow_nan=True, estimator_name=type(estimator).__name__, input_name="X"
+        )
     _note(estimator, X, reset=reset)
     return X
 

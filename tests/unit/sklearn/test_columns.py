@@ -16,7 +16,7 @@ from sklearn.preprocessing import SplineTransformer, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn import HyperoptEstimator, decision_tree_classifier, ridge
+from sparktrials.sklearn import HyperoptEstimator, decision_tree_classifier, ridge, svc
 from sparktrials.sklearn.assembly import Recipe, assemble
 from sparktrials.sklearn.columns import kinds_of
 from sparktrials.sklearn.writing import as_code
@@ -233,3 +233,12 @@ def test_encoders_of_targets_are_seeded(classification):
     assert np.array_equal(first, again)
     assert np.array_equal(first, written)
     assert not np.array_equal(first, other)
+
+
+def test_dates_stand_beside_scaled_numbers():
+    X = passengers(200)[0]
+    X = X[["age", "sailed"]].assign(age=X.age.fillna(40)).dropna()
+    found = search(classifier=svc("m", kernel="rbf", C=5.0, gamma="scale")).fit(
+        X, X.age > 40, n_folds=2, cv_shuffle=True
+    )
+    assert found.best_loss_ < 0.1

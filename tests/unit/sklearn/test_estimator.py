@@ -337,3 +337,34 @@ def test_weights_that_do_not_reach_the_comparison_are_told_of(how, message, iris
     model = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1, **how)
     with pytest.warns(UserWarning, match=message):
         model.fit(X, y, sample_weight=np.ones(len(y)))
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classifier": svc}, r"was not called: svc\('label'\)"),
+        ({"classifier": [svc("a"), gaussian_nb("b")]}, r"hp\.choice\('label', \[\.\.\.\]\)"),
+        ({"max_evals": 0}, "max_evals must be at least 1, got 0"),
+    ],
+)
+def test_what_is_wrong_with_a_search_is_said_at_once(iris, given, message):
+    with pytest.raises(InvalidArgument, match=message):
+        search(**given).fit(*iris)
+
+
+@pytest.mark.newest
+def test_infinite_features_are_refused_at_once(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match="contains infinity"):
+        search().fit(np.where(X > 5, np.inf, X), y)
+
+
+@pytest.mark.newest
+def test_a_pipeline_that_the_user_fits_predicts(iris):
+    X, y = iris
+    found = search(classifier=gaussian_nb("m"), refit=False).fit(X, y)
+    with pytest.raises(NotFittedError, match=r"call best_pipeline_\.fit"):
+        found.predict(X)
+    found.best_pipeline_.fit(X, y)
+    assert len(found.predict(X)) == len(X)

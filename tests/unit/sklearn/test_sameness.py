@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.svm import SVC
 
 from sparktrials import Trials, hp
@@ -32,6 +33,18 @@ def test_results_of_other_data_are_refused(fit_by):
         fit_by(trials)(*load_wine(return_X_y=True))
 
 
+@pytest.mark.parametrize(
+    ("changed", "folds"),
+    [({"scoring": "roc_auc"}, 2), ({"loss_fn": log_loss, "continuous_loss_fn": True}, 2), ({}, 3)],
+)
+def test_results_that_were_judged_otherwise_are_refused(changed, folds):
+    X, y = load_breast_cancer(return_X_y=True)
+    given = {"classifier": gaussian_nb("m"), "max_evals": 1, "trials": Trials()}
+    HyperoptEstimator(**given).fit(X, y, n_folds=2)
+    with pytest.raises(InvalidArgument, match="another scoring, loss or number of folds"):
+        HyperoptEstimator(**given, **changed).fit(X, y, n_folds=folds)
+
+
 def test_a_warm_start_goes_on_with_any_data():
     fit = by_estimator(Trials(), warm_start=True)
     X, y = load_iris(return_X_y=True)
@@ -51,5 +64,8 @@ def test_what_tells_data_from_data():
     assert len(set(some)) == 5
     assert digest_of(X.copy(), y.copy()) == some[0]
     assert digest_of(sparse.csr_matrix(X), y) != digest_of(sparse.csr_matrix(X > 0.5), y)
+    judges = [None, "accuracy", accuracy_score, make_scorer(log_loss), {"a": "accuracy"}]
+    assert len({digest_of(X, y, judge) for judge in judges}) == 5
+    assert digest_of(X, y, make_scorer(log_loss)) == digest_of(X, y, make_scorer(log_loss))
     words = np.array(["a", "b"] * 3, dtype=object)
     assert digest_of(words[:, None], words) == digest_of(words[:, None].copy(), words.copy())
