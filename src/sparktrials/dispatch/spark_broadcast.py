@@ -104,24 +104,22 @@ class _File:
         self._path = path
         self._local: bool = context._jsc.sc().isLocal()  # noqa: SLF001
         self.reference = str(path) if self._local else path.name
+        self._uri = ""
         self._cached: tuple[str, ...] = ()
         if not self._local:
             context.addFile(str(path))
+            end = f"/{path.name}"
+            self._uri = next((uri for uri in context.listFiles if uri.endswith(end)), "")
             self._cached = self._names_of_copies()
             Path(SparkFiles.get(path.name)).unlink(missing_ok=True)  # no use for it on the driver
 
     def _names_of_copies(self) -> tuple[str, ...]:
         """Return how `Utils.fetchFile` calls the copy that executors of a machine share."""
-        uri = self._uri()
-        added = self._listed().get(uri)
-        if not uri or not added.isDefined():
+        added = self._listed().get(self._uri)
+        if not added.isDefined():
             return ()
-        code = self._context._jvm.java.util.Objects.hashCode(uri)  # noqa: SLF001
+        code = self._context._jvm.java.util.Objects.hashCode(self._uri)  # noqa: SLF001
         return tuple(f"{code}{added.get()}_{kind}" for kind in ("cache", "lock"))
-
-    def _uri(self) -> str:
-        end = f"/{self.reference}"
-        return next((uri for uri in self._context.listFiles if uri.endswith(end)), "")
 
     def _listed(self) -> Any:  # noqa: ANN401 - a Scala map
         return self._context._jsc.sc().addedFiles().get("default").get()  # noqa: SLF001
@@ -141,7 +139,7 @@ class _File:
         freed = this_process().freed.setdefault(self._context, [])
         freed.append((self.reference, *self._cached))
         with contextlib.suppress(Exception):  # the context may be gone
-            self._listed().remove(self._uri())
+            self._listed().remove(self._uri)
 
 
 def freed_on(context: Any) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401

@@ -353,8 +353,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         while True:
             sent = yield self.trials_
             increment = sent or increment
-            left = untried(starts, self.trials_.history)
-            self._search(objective, tree, left[:increment], increment)
+            if starts:  # what is tried stays tried
+                starts = untried(starts, self.trials_.history)
+            self._search(objective, tree, starts[:increment], increment)
             self._take_best()
 
     def _search(
