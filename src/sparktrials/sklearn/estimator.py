@@ -18,6 +18,7 @@ from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.assembly import Recipe, joined
 from sparktrials.sklearn.best import BestPipeline
+from sparktrials.sklearn.demands import Demands, suited
 from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
@@ -212,7 +213,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             Of shuffling; without, `seed`.
         sample_weight
             The weight of each sample, for fitting, for the loss without `loss_fn`, and for scorers
-            that take weights. Models that take none fail.
+            that take weights. Models that take none are left out of choices.
 
         Returns
         -------
@@ -297,7 +298,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             raise InvalidArgument(msg)
         X = checked_features(self, X, reset=True)
         y = checked_target(self, X, y, classification=classification)
-        tree = tree_of(space_of(self, None if EX_list else X))
+        demands = Demands.of(judgement, sample_weight, in_rounds=self.use_partial_fit)
+        tree = suited(tree_of(space_of(self, None if EX_list else X)), demands)
         compiled = compile_space(tree)
         if classification:
             self.classes_ = np.unique(y)
