@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sparktrials
 import sparktrials.sklearn
+from sparktrials.compat import hpsklearn, hpsklearn_old
+from sparktrials.compat.pyll.stochastic import sample
 
 pytestmark = pytest.mark.newest
 
@@ -81,3 +84,79 @@ def test_processes_that_a_program_starts_find_it_too(tmp_path):
     path = os.pathsep.join([str(SRC), str(tmp_path / "real")])
     done = run("-m", "sparktrials.compat", tmp_path / "program.py", path=path)
     assert done.stdout == "hpsklearn False\n", done.stderr
+
+
+OLD = """\
+from hpsklearn import HyperoptEstimator, any_sparse_classifier, knn, random_forest, svc_rbf, tfidf
+from hpsklearn.components import gaussian_random_projection
+from hyperopt import hp, tpe
+from sklearn.datasets import load_iris
+
+X, y = load_iris(return_X_y=True)
+models = [knn("knn", n_neighbors=5), random_forest("forest", n_estimators=10), svc_rbf("svm", C=1)]
+found = HyperoptEstimator(
+    classifier=hp.choice("model", models),
+    preprocessing=[gaussian_random_projection("pre", n_components=3)],
+    algo=tpe.suggest,
+    max_evals=4,
+    seed=0,
+)
+found.fit(X, y, cv_shuffle=True)
+assert found.score(X, y) > 0.8
+texts = ["a cat", "a dog", "the cat sat", "the dog sat", "cat cat", "dog dog"] * 5
+found = HyperoptEstimator(
+    classifier=any_sparse_classifier("model"), preprocessing=[tfidf("words")], max_evals=3, seed=0
+)
+found.fit(texts, [0, 1, 0, 1, 0, 1] * 5)
+print("OK")
+"""
+
+
+def test_a_program_of_version_0_runs(tmp_path):
+    (tmp_path / "program.py").write_text(OLD)
+    done = run("-m", "sparktrials.compat", tmp_path / "program.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("OK\n")
+
+
+@pytest.mark.parametrize("name", hpsklearn_old.__all__)
+def test_each_old_name_makes_an_estimator(name):
+    make = getattr(hpsklearn, name)
+    given = {"kernel": "rbf"} if name in {"svc_kernel", "svr_kernel"} else {}
+    node = make("label", **given)
+    for seed in range(3):
+        made = sample(node, np.random.default_rng(seed))
+        assert hasattr(made, "fit")
+        assert made.get_params().get("kernel", "rbf") in {"rbf", name.rpartition("_")[2]}
+
+
+@pytest.mark.parametrize("name", ["gaussian_random_projection", "rbm", "sparse_random_projection"])
+def test_what_version_1_dropped_transforms(name):
+    X = np.random.default_rng(0).random((40, 300))
+    for seed in range(5):
+        made = sample(getattr(hpsklearn, name)("pre"), np.random.default_rng(seed))
+        assert made.fit_transform(X).shape[0] == len(X)
+
+
+NAMES = """\
+import types
+import sparktrials.compat
+sparktrials.compat.install()
+import hpsklearn
+assert "sparktrials" not in hpsklearn.__name__
+print(*(n for n, v in vars(hpsklearn).items() if isinstance(v, (type, types.FunctionType))))
+"""
+
+
+def test_every_name_of_the_real_one_is_here():
+    python = os.environ.get("SPARKTRIALS_PACKAGES")
+    if not python:
+        pytest.skip("SPARKTRIALS_PACKAGES names no Python with it (scripts/packages makes one)")
+    done = subprocess.run(
+        [python, "-c", NAMES], capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stderr
+    names = set(done.stdout.split("\n")[-2].split())
+    assert len(names) > 120
+    helpers = {"lightgbm_check", "xg_boost_check"}
+    assert {n for n in names if not hasattr(hpsklearn, n)} == helpers

@@ -1,13 +1,15 @@
 """Hyperopt-Sklearn's names: ``import sparktrials.compat.hpsklearn as hpsklearn``.
 
 Programs that say ``import hpsklearn`` themselves run unchanged after `sparktrials.compat.install`.
-``hpsklearn.components`` and ``hpsklearn.estimator`` are this module, too.
+``hpsklearn.components`` and ``hpsklearn.estimator`` are this module, too. The names are those of
+version 1, and of the components of version 0.
 """
 
 from __future__ import annotations
 
 import sys
 
+from sparktrials.compat.hpsklearn_old import *  # noqa: F403 - it says what is public
 from sparktrials.sklearn.estimator import HyperoptEstimator
 from sparktrials.sklearn.kernels import *  # noqa: F403 - each module says what is public
 from sparktrials.sklearn.linear import *  # noqa: F403
