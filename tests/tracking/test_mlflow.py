@@ -177,6 +177,26 @@ def test_a_second_call_logs_what_is_new(store):
     assert [c.data.tags["sparktrials.trial"] for c in children] == list("01234")
 
 
+def test_a_resumed_study_goes_on_in_a_run_that_has_no_trials_yet(store, tmp_path, monkeypatch):
+    """A server that dies early has the study's run, and no trial's."""
+
+    def refused(*_):
+        raise ValueError("not this one")
+
+    url = f"sqlite:///{tmp_path}/study.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_trial", refused)
+        run(Trials(url, tracking="mlflow"), 3)
+    ((left,), none) = runs_of(store)
+    assert none == []
+    run(Trials(url, tracking="mlflow"), 4)
+    (parent,), children = runs_of(store)
+    assert parent.info.run_id == left.info.run_id
+    assert parent.info.status == "FINISHED"
+    assert {c.data.tags["mlflow.parentRunId"] for c in children} == {left.info.run_id}
+    assert len(children) == 4
+
+
 def test_a_resumed_study_goes_on_in_its_run(store, tmp_path):
     """Each trial is logged once, those that were missed included."""
     url = f"sqlite:///{tmp_path}/study.db"

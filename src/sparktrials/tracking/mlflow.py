@@ -185,6 +185,8 @@ class Writer:
         experiment = str(_get_experiment_id() if run is None else run.info.experiment_id)
         if self._resumed:
             earlier = self._find_children(experiment, study)
+            if run is None and earlier is None:
+                earlier = self._find_childless(experiment, study)
             if run is None and earlier is not None:
                 run = self._reopened(earlier)
         ours = self._active is None
@@ -241,6 +243,11 @@ class Writer:
             token = page.token
             if not token:
                 return parent
+
+    def _find_childless(self, experiment: str, study: str) -> str | None:
+        """Return the study's run of a program that could log none of its trials."""
+        found = self._client.search_runs([experiment], f"tags.`sparktrials.study` = '{study}'")
+        return found[0].info.run_id if found else None
 
     def _reopened(self, run_id: str) -> Any:  # noqa: ANN401 - a Run
         run = self._client.get_run(run_id)
