@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Column", "columns_of", "values_by_options", "values_by_space"]
 
 _LARGEST = 2**63
+_FIRST, _LAST = (t.replace(tzinfo=dt.timezone.utc) for t in (dt.datetime.min, dt.datetime.max))  # noqa: DTZ901 - gets it
 #: What of a result has a column already, or is no value.
 _OWN = frozenset({"loss", "status", "attachments"})
 _SCALARS = (bool, int, float, str, dt.date, np.bool_, np.integer, np.floating, np.str_)
@@ -145,7 +146,10 @@ def _aware(moment: dt.datetime | None) -> dt.datetime | None:
     if moment is None:
         return None
     zone = moment.tzinfo or dt.timezone.utc
-    return moment.replace(tzinfo=zone).astimezone(dt.timezone.utc)
+    try:
+        return moment.replace(tzinfo=zone).astimezone(dt.timezone.utc)
+    except OverflowError:  # hours before the year 1, or after 9999
+        return _FIRST if moment.year == 1 else _LAST
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 - an option, or a result's

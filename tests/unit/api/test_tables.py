@@ -19,6 +19,7 @@ from sparktrials.space import compile_space
 from sparktrials.study.trial import Failure, FailureKind, Trial, TrialState
 from sparktrials.study.values import loads
 
+EAST, WEST = (dt.timezone(dt.timedelta(minutes=sign * 90)) for sign in (1, -1))
 SPACE = {
     "kind": hp.choice("kind", ["linear", {"depth": hp.randint("depth", 5)}]),
     "size": hp.choice("size", [16, 32]),
@@ -177,6 +178,14 @@ def cells(values):
             [dt.datetime(2020, 1, 2, 3)],  # noqa: DTZ001 - as Hyperopt has it
             "time",
             [dt.datetime(2020, 1, 2, 3, tzinfo=dt.timezone.utc)],
+        ),
+        (
+            [dt.datetime.min.replace(tzinfo=EAST), dt.datetime.max.replace(tzinfo=WEST)],
+            "time",
+            [
+                dt.datetime.min.replace(tzinfo=dt.timezone.utc),
+                dt.datetime.max.replace(tzinfo=dt.timezone.utc),
+            ],
         ),
     ],
 )
