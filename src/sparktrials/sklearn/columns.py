@@ -6,13 +6,12 @@ that the best pipeline needs no more where it is unpickled.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter, methodcaller
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -29,106 +28,17 @@ from sklearn.preprocessing import (
 
 from sparktrials import hp, scope
 from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn.kinds import Kind, is_of_cells, kinds_of
 from sparktrials.space.nodes import Constant, Node
 
-__all__ = ["columns_preprocessing", "filled_preprocessing", "is_of_numbers", "kinds_of"]
+__all__ = ["columns_preprocessing", "filled_preprocessing"]
 
-Kind = Literal["number", "category", "words", "date", "text"]
-
-#: A column of strings is text if its cells have this many words on average, and are rarely alike.
-_WORDS_OF_TEXT = 3.0
-_DISTINCT_OF_TEXT = 0.5
-#: Cells that are looked at to tell text from words.
-_LOOKED_AT = 1_000
 #: What is said of a date: parts of pandas' ``dt``.
-_PARTS_OF_DATES = ("year", "month", "dayofyear", "dayofweek", "hour")
+_PARTS_OF_DATES = ("year", "month", "day_of_year", "day_of_week", "hour")
 #: Of a number's distribution.
 _QUANTILES = 200
 #: What stands for a missing word.
 _MISSING = "missing"
-
-
-def kinds_of(X: Any) -> dict[Any, Kind]:  # noqa: ANN401 - a frame
-    """Return the kind of each column of a frame.
-
-    Raises
-    ------
-    InvalidArgument
-        If a column holds what no model can take.
-    """
-    return {name: _kind_of(X[name], name) for name in X.columns}
-
-
-def is_of_numbers(X: Any) -> bool:  # noqa: ANN401 - a frame
-    """Whether all columns of a frame are numbers, and none has them as objects.
-
-    Raises
-    ------
-    InvalidArgument
-        If a column holds what no model can take.
-    """
-    return set(kinds_of(X).values()) == {"number"} and not any(
-        _is_of_objects(X, c) for c in X.columns
-    )
-
-
-def _is_of_objects(X: Any, name: Any) -> bool:  # noqa: ANN401
-    return str(X[name].dtype) == "object"
-
-
-def _kind_of(column: Any, name: object) -> Kind:  # noqa: ANN401 - a series
-    dtype = column.dtype
-    by_dtype = _kind_of_dtype(dtype)
-    if by_dtype is not None:
-        return by_dtype
-    if str(dtype) == "category":  # of pandas; its cells may all be missing
-        of_strings = {isinstance(c, str) for c in dtype.categories}
-        if len(of_strings) > 1:  # no encoder takes both
-            raise _refused(dtype.categories, name, dtype)
-        return "category" if False in of_strings else "words"
-    cells = [c for c in column.to_list() if _is_there(c)]
-    kind = _kind_of_cells(cells)
-    if kind is None or (kind == "number" and not hasattr(column, "iloc")):  # objects in polars
-        raise _refused(cells, name, dtype)
-    return kind
-
-
-def _kind_of_dtype(dtype: Any) -> Kind | None:  # noqa: ANN401 - of numpy, pandas or polars
-    if hasattr(dtype, "is_numeric"):  # polars
-        if dtype.is_numeric():
-            return "number"
-        return "date" if str(dtype).startswith("Date") else None
-    # numpy's letters, which pandas' own dtypes have, too
-    letters: dict[str, Kind] = {"i": "number", "u": "number", "f": "number", "b": "category"}
-    return (letters | {"M": "date"}).get(dtype.kind)
-
-
-def _is_there(cell: object) -> bool:
-    if isinstance(cell, (float, np.floating)):
-        return not math.isnan(cell)
-    return cell is not None and type(cell).__name__ not in {"NAType", "NaTType"}
-
-
-def _kind_of_cells(cells: Sequence[object]) -> Kind | None:
-    if all(isinstance(c, bool) for c in cells):
-        return "category"
-    if all(isinstance(c, numbers.Real) for c in cells):
-        return "number"
-    if all(isinstance(c, str) for c in cells):
-        some = [str(c) for c in cells[:_LOOKED_AT]]
-        words = sum(len(c.split()) for c in some) / len(some)
-        distinct = len(set(some)) / len(some)
-        return "text" if words >= _WORDS_OF_TEXT and distinct >= _DISTINCT_OF_TEXT else "words"
-    return None
-
-
-def _refused(cells: Iterable[object], name: object, dtype: object) -> InvalidArgument:
-    kinds = sorted({type(c).__name__ for c in cells})
-    msg = (
-        f"column {name!r} ({dtype}) has cells of type {', '.join(kinds)}: make them numbers, "
-        "strings, booleans or dates, leave the column out, or give a preprocessing of your own"
-    )
-    return InvalidArgument(msg)
 
 
 def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
@@ -148,7 +58,7 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     """
     columns = _columns(X)
     kinds = dict(zip(columns, kinds_of(X).values(), strict=True))
-    objects = {c for c, n in zip(columns, X.columns, strict=True) if _is_of_objects(X, n)}
+    objects = {c for c, n in zip(columns, X.columns, strict=True) if is_of_cells(X, n)}
     polars = not hasattr(X, "iloc")
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
@@ -165,9 +75,16 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
                 first = _with_nan()
             parts.append((kind, _categories(f"{name}.{kind}", first), Constant(chosen)))
     steps = {column: _named(column, i) for i, column in enumerate(kinds)}
-    for column in (c for c, kind in kinds.items() if kind == "date"):
-        step = steps[column]
-        parts.extend((f"{step}_{p}", _date(p, polars=polars), column) for p in _PARTS_OF_DATES)
+    for column, kind in kinds.items():
+        if kind in {"date", "period"}:
+            dates = _dates(kind, polars=polars, cells=column in objects)
+            parts.extend(
+                (f"{steps[column]}_{p}", _part_of(dates, p), Constant([column]))
+                for p in _PARTS_OF_DATES
+            )
+    durations = [c for c, kind in kinds.items() if kind == "duration"]
+    if durations:
+        parts.append(("durations", _durations(polars=polars), Constant(durations)))
     for i, column in enumerate(c for c, kind in kinds.items() if kind == "text"):
         parts.append((f"{steps[column]}_text", _text(f"{name}.text.{i}", polars=polars), column))
     if not parts:
@@ -195,11 +112,15 @@ def _listed(step: Any) -> list[Any]:  # noqa: ANN401 - an estimator
 def _imputer(label: str) -> Node:
     strategy = hp.choice(f"{label}.strategy", ["median", "mean", "most_frequent"])
     indicator = hp.choice(f"{label}.add_indicator", [False, True])
-    return scope.call(SimpleImputer, strategy=strategy, add_indicator=indicator)
+    return scope.call(
+        SimpleImputer, strategy=strategy, add_indicator=indicator, keep_empty_features=True
+    )
 
 
 def _calling(method: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - a transformer
-    return FunctionTransformer(methodcaller(method, *args, **kwargs))
+    return FunctionTransformer(
+        methodcaller(method, *args, **kwargs), feature_names_out="one-to-one"
+    )
 
 
 def _with_nan() -> list[Any]:
@@ -246,13 +167,38 @@ def _categories(label: str, first: Sequence[Any]) -> Node:
     return scope.call(make_pipeline, *first, encoder)
 
 
-def _date(part: str, *, polars: bool) -> Any:  # noqa: ANN401 - a pipeline
+def _dates(kind: Kind, *, polars: bool, cells: bool) -> list[Any]:
+    """Return the steps that make a frame of ``datetime64``."""
+    if polars:
+        return [_calling("to_pandas")]
+    if not cells and kind == "date":
+        return []
+    import pandas as pd  # noqa: PLC0415 - where a frame is of pandas
+
+    starts = methodcaller("map", methodcaller("to_timestamp"), na_action="ignore")
+    return [
+        *([_calling("apply", starts)] if kind == "period" else []),
+        # What is beyond its bounds, such as the year 9999, counts as missing.
+        _calling("apply", pd.to_datetime, errors="coerce", utc=True),
+    ]
+
+
+def _part_of(dates: Sequence[Any], part: str) -> Any:  # noqa: ANN401 - a pipeline
+    return make_pipeline(
+        *dates,
+        _calling("apply", attrgetter(f"dt.{part}")),
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),  # years stand beside numbers about 1
+    )
+
+
+def _durations(*, polars: bool) -> Any:  # noqa: ANN401 - a pipeline
     return make_pipeline(
         *([_calling("to_pandas")] if polars else []),
-        FunctionTransformer(attrgetter(f"dt.{part}")),
-        _calling("to_frame"),
-        SimpleImputer(strategy="median"),
-        StandardScaler(),  # years stand beside numbers about 1
+        _calling("astype", "timedelta64[ns]"),
+        _calling("div", dt.timedelta(seconds=1)),
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
     )
 
 
@@ -260,7 +206,7 @@ def _text(label: str, *, polars: bool) -> Node:
     fill = methodcaller("fill_null", "") if polars else methodcaller("fillna", "")
     return scope.call(
         make_pipeline,
-        FunctionTransformer(fill),
+        FunctionTransformer(fill, feature_names_out="one-to-one"),
         scope.call(
             TfidfVectorizer,
             max_features=scope.int(hp.qloguniform(f"{label}.max_features", 4, 7, 1)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, is_of_numbers
+from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing
 from sparktrials.sklearn.component import Component
+from sparktrials.sklearn.kinds import empty_columns, is_of_numbers
 from sparktrials.sklearn.menus import (
     any_classifier,
     any_preprocessing,
@@ -14,8 +16,10 @@ from sparktrials.sklearn.menus import (
     any_sparse_preprocessing,
     any_text_preprocessing,
 )
-from sparktrials.sklearn.validation import has_missing, is_frame, is_text
+from sparktrials.sklearn.validation import has_missing, is_frame, is_text, listed
 from sparktrials.space.nodes import Call, Constant, MappingNode, Node, Switch, as_node, children
+
+logger = logging.getLogger("sparktrials.sklearn")
 
 __all__ = ["all_learners_have", "is_classification", "space_of"]
 
@@ -75,7 +79,10 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
         return any_text_preprocessing(name)
     if hasattr(X, "toarray"):
         return any_sparse_preprocessing(name)
-    if is_frame(X) and not is_of_numbers(X):
+    of_numbers = not is_frame(X) or is_of_numbers(X)
+    if empty := empty_columns(X):
+        logger.warning("columns that have no value in any sample: %s", listed(empty))
+    if not of_numbers:
         return columns_preprocessing(name, X)
     try:
         gaps = has_missing(X)

@@ -23,7 +23,11 @@ __all__ = [
     "has_missing",
     "is_frame",
     "is_text",
+    "listed",
 ]
+
+#: Names that a message shows.
+_SHOWN = 5
 
 
 def is_frame(X: Any) -> bool:  # noqa: ANN401 - any data
@@ -53,6 +57,8 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
     ValueError, TypeError
         As scikit-learn's estimators do.
     """
+    if reset and is_frame(X):
+        _check_names(list(X.columns))
     if is_frame(X) or is_text(X):
         _note(estimator, X, reset=reset)
         return X
@@ -65,6 +71,22 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
         )
     _note(estimator, X, reset=reset)
     return X
+
+
+def _check_names(names: Sequence[object]) -> None:
+    if len(set(names)) < len(names):
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        msg = (
+            f"X has columns of the same name: {listed(twice)}. Rename or drop them: names tell "
+            "columns apart"
+        )
+        raise InvalidArgument(msg)
+
+
+def listed(names: Sequence[object]) -> str:
+    """Return names as text, the first ones if there are many."""
+    more = len(names) - _SHOWN
+    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _not_finite() -> dict[str, bool]:

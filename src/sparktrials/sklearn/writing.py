@@ -6,6 +6,8 @@ import importlib
 import inspect
 import math
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from operator import attrgetter, methodcaller
 from typing import Any
 
@@ -52,7 +54,10 @@ def _made(thing: Any, imports: set[tuple[str, str]]) -> str:  # noqa: ANN401
         text = repr(thing)
     elif isinstance(thing, (attrgetter, methodcaller)):
         imports.add(("operator", type(thing).__name__))
-        text = repr(thing).removeprefix("operator.")
+        text = f"{type(thing).__name__}({', '.join(_arguments(thing, imports))})"
+    elif isinstance(thing, timedelta):
+        imports.add(("datetime", "timedelta"))
+        text = f"timedelta(seconds={thing.total_seconds()!r})"
     elif isinstance(thing, np.ndarray):
         imports.add(("numpy", "array"))
         kind = ", dtype=object" if thing.dtype == object else ""
@@ -68,6 +73,16 @@ def _made(thing: Any, imports: set[tuple[str, str]]) -> str:  # noqa: ANN401
         msg = f"a pipeline with {thing!r} cannot be written as code"
         raise InvalidArgument(msg)
     return text
+
+
+def _arguments(thing: Any, imports: set[tuple[str, str]]) -> list[str]:  # noqa: ANN401
+    """Return what an ``attrgetter`` or ``methodcaller`` was made with, as pickle sees it."""
+    make, given = thing.__reduce__()
+    keywords: Mapping[str, Any] = {}
+    if isinstance(make, partial):  # of a methodcaller with keywords
+        given, keywords = (*make.args, *given), make.keywords
+    named = [f"{key}={_made(value, imports)}" for key, value in keywords.items()]
+    return [*(_made(value, imports) for value in given), *named]
 
 
 def _named(thing: Any, imports: set[tuple[str, str]]) -> str:  # noqa: ANN401 - a class, a function

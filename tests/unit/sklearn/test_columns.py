@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
+import logging
 import pickle
 import subprocess
 import sys
@@ -18,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn import HyperoptEstimator, decision_tree_classifier, ridge, svc
 from sparktrials.sklearn.assembly import Recipe, assemble
-from sparktrials.sklearn.columns import kinds_of
+from sparktrials.sklearn.kinds import kinds_of
 from sparktrials.sklearn.writing import as_code
 
 WORDS = ["the ship went down", "all were saved in time", "a boat came near", "no one knew why"]
@@ -96,7 +99,7 @@ def test_names_of_columns_that_are_no_strings(names):
     found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
     assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
     parts = {part: columns for part, _, columns in found.best_pipeline_[0].transformers_}
-    assert (parts["numbers"], parts["6_year"], parts["7_text"]) == ([0, 1], 6, 7)
+    assert (parts["numbers"], parts["6_year"], parts["7_text"]) == ([0, 1], [6], 7)
     assert (found.predict(X) == by_name).all()
 
 
@@ -242,3 +245,134 @@ def test_dates_stand_beside_scaled_numbers():
         X, X.age > 40, n_folds=2, cv_shuffle=True
     )
     assert found.best_loss_ < 0.1
+
+
+def times(n=60):
+    """Return a frame with times of all kinds as cells and as columns, some of them missing."""
+    rng = np.random.default_rng(0)
+    days = rng.integers(0, 700, n)
+    date = [dt.date(2019, 5, 1) + dt.timedelta(int(d)) for d in days]
+    date[3] = dt.date(9999, 12, 31)  # beyond what pandas has
+    frame = pd.DataFrame(
+        {
+            "date": pd.Series(date, dtype=object),
+            "stamp": pd.Series([pd.Timestamp(2020, 1, 1 + d % 28) for d in days], dtype=object),
+            "price": [decimal.Decimal(int(d)) / 100 for d in days],
+            "span": pd.to_timedelta(days, unit="h"),
+            "span_cells": pd.Series([dt.timedelta(minutes=int(d)) for d in days], dtype=object),
+            "month": pd.PeriodIndex(
+                pd.Timestamp(2019, 5, 1) + pd.to_timedelta(days, "D"), freq="M"
+            ),
+            "month_cells": pd.Series(
+                [pd.Period(f"{2000 + int(d) % 30}", freq="Y") for d in days], dtype=object
+            ),
+        }
+    )
+    frame.loc[5, :] = None
+    return frame, np.where(days > 350, "late", "early")
+
+
+def test_times_and_decimals(tmp_path):
+    X, y = times()
+    wanted = ["date", "date", "number", "duration", "duration", "period", "period"]
+    assert list(kinds_of(X).values()) == wanted
+    found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    assert found.score(X, y) > 0.9
+    made: dict = {}
+    exec(found.to_code(), made)
+    assert (made["pipeline"].fit(X, y).predict(X) == found.predict(X)).all()
+    (tmp_path / "best.pkl").write_bytes(pickle.dumps((found.best_pipeline_, X)))
+    code = (
+        "import pickle, sys\n"
+        "best, X = pickle.load(open('best.pkl', 'rb'))\n"
+        "print(len(best.predict(X)), 'sparktrials' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == ["60", "False"]
+
+
+@pytest.mark.parametrize("name", ["date", "stamp", "span", "span_cells", "month", "month_cells"])
+def test_times_become_numbers(name):
+    X = times()[0][[name]]
+    front = search(max_evals=1, preprocessing=None).fit(X, X.index > 30, cv_shuffle=True)
+    made = front.best_pipeline_[:-1].fit_transform(X)
+    (steps,) = {
+        pipeline[:-2]
+        for key, pipeline, _ in front.best_pipeline_[0].transformers_
+        if key in {f"{name}_year", "durations"}
+    }
+    plain = steps.transform(X)[name]
+    if name.startswith("span"):
+        assert plain[0] == X[name][0].total_seconds()
+    else:
+        start = X[name][0].to_timestamp() if name.startswith("month") else X[name][0]
+        assert plain[0] == start.year
+        assert made.shape == (60, 5)
+    assert np.isnan(plain[5])
+    assert np.isfinite(made).all()
+
+
+def test_names_of_features():
+    X, y = passengers()
+    X = X.drop(columns="remark")
+    found = search(max_evals=1).fit(X, y, n_folds=2, cv_shuffle=True)
+    names = found.best_pipeline_[:-1].get_feature_names_out().tolist()
+    assert "sailed_year__sailed" in names
+    frame = found.best_pipeline_[:-1].set_output(transform="pandas").fit_transform(X, y)
+    assert frame.columns.tolist() == names
+    X, y = times()
+    front = search(max_evals=1).fit(X, y, n_folds=2, cv_shuffle=True).best_pipeline_[:-1]
+    frame = front.set_output(transform="pandas").fit_transform(X, y)
+    assert frame.columns.tolist() == front.get_feature_names_out().tolist()
+
+
+def test_names_of_features_beside_a_text():
+    X, y = passengers()
+    found = search(max_evals=1).fit(X, y, n_folds=2, cv_shuffle=True)
+    names = found.best_pipeline_[:-1].get_feature_names_out().tolist()
+    assert len(names) == found.best_pipeline_[:-1].transform(X).shape[1]
+
+
+@pytest.mark.newest
+def test_times_and_decimals_of_polars():
+    polars = pytest.importorskip("polars")
+    X, y = times()
+    X = polars.DataFrame(
+        {
+            name: X[name].astype(object).where(X[name].notna(), None).to_list()
+            for name in ("date", "price", "span_cells")
+        }
+    )
+    assert list(kinds_of(X).values()) == ["date", "number", "duration"]
+    found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    assert found.score(X, y) > 0.8
+    decimals = X[["price"]].fill_null(1)
+    assert search(max_evals=1).fit(decimals, y).score(decimals, y) > 0.8
+
+
+def test_columns_of_one_name_are_refused():
+    X = pd.DataFrame(np.ones((4, 4)), columns=["a", "b", "a", "b"])
+    with pytest.raises(ValueError, match=r"columns of the same name: 'a', 'b'\. Rename"):
+        search().fit(X, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("kind", ["numbers", "frame", "array", "polars"])
+def test_empty_columns_are_told_of(kind, caplog):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.random(40), "b": [np.nan] * 40})
+    y = X.a > 0.5
+    data, name = X, "'b'"
+    if kind == "frame":
+        data = X.assign(c=pd.Series([pd.NaT] * 40), d=[None] * 40, e=["x", "y"] * 20)
+        name = "'b', 'c', 'd'"
+    elif kind == "polars":
+        data = pytest.importorskip("polars").DataFrame({"a": X.a.to_list(), "b": [None] * 40})
+    elif kind == "array":
+        data, name = X.to_numpy(), "1"
+    found = search(max_evals=2).fit(data, y)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert f"have no value in any sample: {name}" in record.getMessage()
