@@ -15,7 +15,14 @@ PATIENCE = 120
 
 
 @pytest.mark.parametrize(
-    "page", ["how-to/ask-and-tell.md", "how-to/local-parallelism.md", "how-to/sklearn.md"]
+    "page",
+    [
+        "how-to/ask-and-tell.md",
+        "how-to/local-parallelism.md",
+        "how-to/sklearn.md",
+        "how-to/sklearn-judging.md",
+        "how-to/sklearn-search-cv.md",
+    ],
 )
 def test_programs_on_a_page(page, tmp_path):
     programs = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
