@@ -45,9 +45,10 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         is a ``ColumnTransformer`` for frames with more than numbers, else `any_preprocessing`,
         `any_sparse_preprocessing` or `any_text_preprocessing`; missing numbers are filled in.
     ex_preprocs
-        A list, or a node that becomes one: for each exogenous data set a list of transformers.
+        For each exogenous data set a list of transformers, or of nodes that become them.
     classifier, regressor
-        A node that becomes the model; with neither, `any_classifier`.
+        A node that becomes the model; with neither, `any_classifier`, for texts and sparse data
+        `any_sparse_classifier`.
     space
         A node or a dict with all of these, instead of them.
     algo
@@ -63,14 +64,15 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
     verbose
         Whether to show a progress bar and messages.
     trial_timeout
-        Seconds for one trial; one that takes longer is ended. Trials of this process then run in a
-        process of their own.
+        Seconds for one trial; one that takes longer is ended. Without `trials` they then run in a
+        process of their own; ``Trials()`` are refused, for they cannot be ended.
     fit_increment
-        After how many trials the file is written, and ``fit_iter`` stops for a moment.
+        After how many trials, 1 or more, the file is written, and ``fit_iter`` yields.
     fit_increment_dump_filename
         A file that the trials are pickled to meanwhile.
     seed
-        Of all that is random: an int, ``numpy.random.Generator`` or ``RandomState``.
+        Of all that is random: an int, ``numpy.random.Generator`` or ``RandomState``; None: another
+        one for each fit.
     use_partial_fit
         Whether models that can learn in rounds do, until their score stops rising.
     refit
@@ -91,8 +93,9 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         together.
     portfolio
         Whether a choice among models begins with configurations of them that are good on most data
-        (`sklearn.starts`: up to 17 for `any_classifier`), each as near to that as the space has it;
-        not with a `space`, and no models with kernels for more than 5,000 samples.
+        (`sklearn.starts`: up to 15 for `any_classifier`, 14 for `any_regressor`), each as near to
+        that as the space has it; not with a `space`, and no ``SVC`` or ``SVR`` for more than 5,000
+        samples.
 
     Attributes
     ----------
@@ -200,17 +203,19 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         EX_list
             Exogenous data sets of as many samples, each with its own preprocessing.
         valid_size
-            The share of samples that pipelines are judged by: the last ones, unless `cv_shuffle`.
+            The share of samples that pipelines are judged by, without folds: the last ones, unless
+            there is `cv_shuffle` or `groups`.
         n_folds
             The number of folds instead; -1: each sample once.
         kfolds_group, groups
-            The group of each sample: groups are not torn apart.
+            The group of each sample: groups are not torn apart, but by a `cv` that knows none, or
+            ``n_folds=-1``.
         cv_shuffle
-            Whether samples are shuffled before they are split.
+            Whether samples are shuffled before they are split; not with `cv`.
         warm_start
             Whether the trials of the last fit are kept, and `max_evals` more are made.
         random_state
-            Of shuffling; without, `seed`.
+            Of shuffling, as `seed`, which it is without.
         sample_weight
             The weight of each sample, for fitting, for the loss without `loss_fn`, and for scorers
             that take weights. Models that take none are left out of choices.
@@ -225,7 +230,11 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         NoPipelineFound
             If all trials failed: with the causes, the commonest first.
         InvalidArgument, InvalidArgumentType, ValueError
-            If an argument makes no sense.
+            If an argument makes no sense, or `trials` has results of other data.
+        AttributeError
+            If the only model has not what the scorer needs, such as probabilities.
+        SpaceMismatch, InvalidPoint
+            If `trials`, or with `warm_start` the last fit's, are of another space.
         """
         search = self.fit_iter(
             X,

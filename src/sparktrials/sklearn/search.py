@@ -54,11 +54,12 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
     algo
         As in ``fmin``; None: TPE.
     trials
-        Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history.
+        Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; None: in
+        this process, and each fit begins anew.
     warm_start
         Whether the trials of the last fit are kept: the search goes on up to `max_evals`.
     trial_timeout
-        Seconds for one set of parameters, all folds together.
+        Seconds for one set of parameters, all folds together; see `HyperoptEstimator`.
     prune
         Whether parameters that are far behind the best ones after two folds or more are spared the
         others, whose scores are NaN then in ``cv_results_``; they may have been better ones.
@@ -68,11 +69,13 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         As there. With several scores it names the one to search by; if it is False or a function
         the first one is.
     n_jobs
-        How many trials run at a time, in processes of this machine, where there are no `trials`.
+        How many trials run at a time, in processes of this machine, where there are no `trials`,
+        beside which it must be None or 1.
     verbose
         Whether to show a progress bar.
     random_state
-        The seed: an int, ``numpy.random.Generator`` or ``RandomState``.
+        The seed: an int, ``numpy.random.Generator`` or ``RandomState``; None: another one
+        each time.
 
     Attributes
     ----------
@@ -159,7 +162,10 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         ValueError
             If all fits failed, with the reasons; and as scikit-learn's searches do.
         InvalidArgument, InvalidArgumentType
-            If an argument of this package's own makes no sense.
+            If an argument of this package's own makes no sense, or trials of before were judged in
+            another way.
+        SpaceMismatch, InvalidPoint
+            If `trials` are of another space.
         """
         tree = tree_of(self.space)
         space = compile_space(tree)
