@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 __all__ = ["difference"]
 
+#: Parameters that a message shows.
+_SHOWN = 5
+
 
 def difference(found: Experiment, wanted: Experiment, url: str) -> str:
     """Say how two spaces differ."""
@@ -27,13 +30,12 @@ def difference(found: Experiment, wanted: Experiment, url: str) -> str:
         if stored.get(label) != given.get(label)
     ]
 
-    def whole(rows: dict[str, str]) -> str:
-        return "; ".join(f"{label}: {text}" for label, text in rows.items())
-
+    if len(lines) > _SHOWN:
+        lines[_SHOWN:] = [f"  and {len(lines) - _SHOWN} more"]
     return (
         f"the experiment {found.key!r} in {url} has another search space than the one given:\n"
         + "\n".join(lines or ["  (the same text, other numbers)"])
-        + f"\nstored space: {whole(stored)}\ngiven space: {whole(given)}\n"
+        + f"\nThe stored space has {len(stored)} parameters, the given one {len(given)}.\n"
         "Use another exp_key, give the stored space, or remove the experiment with "
         "trials.delete_all()"
     )

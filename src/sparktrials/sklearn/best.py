@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sparktrials.api.view import best_of
 from sparktrials.errors import InvalidArgument
@@ -17,7 +18,7 @@ from sparktrials.sklearn.assembly import Recipe, assemble, joined, parts_of
 from sparktrials.sklearn.evaluation import Data, Judgement, fit_pipeline
 from sparktrials.sklearn.partial_fit import RETRAIN
 from sparktrials.sklearn.spaces import all_learners_have, is_classification
-from sparktrials.sklearn.validation import checked_features
+from sparktrials.sklearn.validation import checked_exogenous, checked_features, checked_target
 from sparktrials.sklearn.writing import as_code
 
 if TYPE_CHECKING:
@@ -29,19 +30,37 @@ if TYPE_CHECKING:
 __all__ = ["BestPipeline"]
 
 
-def _best_has(method: str) -> Callable[[Any], bool]:
-    """Return a check: whether the best pipeline has a method; before a fit, whether it may."""
+class _OfTheBest:
+    """A method that there is if the best pipeline has it; before a fit, if it may have it."""
 
-    def check(self: Any) -> bool:  # noqa: ANN401 - the estimator
-        best = getattr(self, "best_pipeline_", None)
-        return all_learners_have(self, method) if best is None else hasattr(best, method)
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
+        functools.update_wrapper(self, method)  # type: ignore[arg-type]
 
-    return check
+    def __get__(self, search: Any, owner: type) -> Any:  # noqa: ANN401 - Python's protocol
+        if search is None:
+            return self._method
+        name = self._method.__name__
+        best = getattr(search, "best_pipeline_", None)
+        if not (all_learners_have(search, name) if best is None else hasattr(best, name)):
+            msg = f"this {owner.__name__} has no {name!r}: "
+            if best is None:
+                msg += "it is not fitted, and not all models that it chooses among have it"
+            else:
+                steps = " -> ".join(type(step).__name__ for _, step in best.steps)
+                msg += (
+                    f"its best pipeline, {steps}, has none. Where a scoring needs it, such as "
+                    "'neg_log_loss' needs probabilities, only models that have it are tried"
+                )
+            raise AttributeError(msg)
+        return self._method.__get__(search, owner)
 
 
 class BestPipeline:
     """The best pipeline and its methods; the search sets the other attributes."""
 
+    classes_: Any
+    loss_fn: Any
     scoring: Any
     n_jobs: int
     trials_: Trials
@@ -103,17 +122,17 @@ class BestPipeline:
             return predicted.ravel()
         return predicted
 
-    @available_if(_best_has("predict_proba"))  # type: ignore[untyped-decorator]
+    @_OfTheBest
     def predict_proba(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401
         """Return the probability of each of ``classes_``, if the best pipeline has any."""
         return self._called("predict_proba", X, EX_list)
 
-    @available_if(_best_has("predict_log_proba"))  # type: ignore[untyped-decorator]
+    @_OfTheBest
     def predict_log_proba(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401
         """Return the logarithms of `predict_proba`."""
         return self._called("predict_log_proba", X, EX_list)
 
-    @available_if(_best_has("decision_function"))  # type: ignore[untyped-decorator]
+    @_OfTheBest
     def decision_function(self, X: Any, EX_list: Sequence[Any] | None = None) -> Any:  # noqa: ANN401
         """Return what the best pipeline decides by, if it has that."""
         return self._called("decision_function", X, EX_list)
@@ -141,6 +160,44 @@ class BestPipeline:
         check_is_fitted(self, "best_pipeline_")
         return parts_of(self.best_pipeline_)
 
+    def retrain_best_model_on_full_data(
+        self,
+        X: Any,  # noqa: ANN401
+        y: Any,  # noqa: ANN401
+        EX_list: Sequence[Any] | None = None,
+        weights: Any = None,  # noqa: ANN401
+    ) -> None:
+        """Fit the best pipeline anew, as ``refit=True`` does: after `fit_iter`, or on other data.
+
+        Parameters
+        ----------
+        X, y, EX_list
+            As in `fit`.
+        weights
+            The weight of each sample.
+        """
+        check_is_fitted(self, "best_pipeline_")
+        classification = is_classification(self)
+        X = checked_features(self, X, reset=False)
+        y = checked_target(self, X, y, classification=classification)
+        beside, widths = joined(X, checked_exogenous(EX_list or (), y))
+        if classification:
+            self.classes_ = np.unique(y)
+        self._take_best()  # what was fitted in rounds would go on from there
+        self._refit(
+            Data(
+                X=beside,
+                y=y,
+                widths=widths,
+                sample_weight=None if weights is None else _check_sample_weight(weights, beside),
+                parts=(),
+                classes=self.classes_ if classification else None,
+            )
+        )
+
+    #: Its name in Hyperopt-Sklearn 1.
+    _retrain_best_model_on_full_data = retrain_best_model_on_full_data
+
     def to_code(self) -> str:
         """Return Python code that makes the best pipeline, not fitted, with scikit-learn alone."""
         check_is_fitted(self, "best_pipeline_")
@@ -165,6 +222,11 @@ class BestPipeline:
         )
         self._best_rounds = best.result.get("iterations")
         self._is_fitted = False
+
+    def _score_of(self, loss: float) -> float | None:
+        if self.scoring is not None:
+            return 0.0 - loss
+        return None if self.loss_fn is not None else 1.0 - loss
 
     def _best_as_text(self) -> str:
         return str(self.best_pipeline_.__repr__(N_CHAR_MAX=10_000))  # not cut short

@@ -82,8 +82,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
     scoring
         A scorer of scikit-learn's, by name or as a callable: the more the better.
     cv
-        A splitter of scikit-learn's, a number of folds, or pairs of indices; it comes before what
-        ``fit`` is given.
+        A splitter of scikit-learn's, a number of folds, or pairs of indices; ``fit`` is then given
+        neither `n_folds` nor `valid_size` nor `cv_shuffle`.
     trials
         Where trials run and are kept: `Trials`, `SparkTrials` or the URL of a history; with one
         that has trials already the search goes on, `max_evals` being the trials in all.

@@ -14,6 +14,10 @@ __all__ = ["Cause", "causes_of", "nothing_found"]
 #: Causes that an error shows, and characters of each message.
 _SHOWN = 3
 _LONGEST = 300
+#: Addresses of objects, and numbers with sign, fraction and exponent.
+_NUMBERS = re.compile(
+    r"0x[0-9a-fA-F]+|(?:(?<!\w)[-+])?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?<!\w)[-+]?(?:nan|inf)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,12 @@ class Cause:
 def causes_of(trials: Iterable[Trial]) -> list[Cause]:
     """Return why trials failed, the commonest cause first.
 
-    Messages that differ in numbers only are one cause.
+    Messages that differ in numbers and addresses only are one cause.
     """
     found: dict[tuple[str, str], list[tuple[int, Failure]]] = {}
     for trial in trials:
         if trial.failure is not None:
-            words = re.sub(r"\d[\d.e+-]*", "#", trial.failure.message[:_LONGEST])
+            words = _NUMBERS.sub("#", trial.failure.message)[:_LONGEST]
             key = (trial.failure.type, words)
             found.setdefault(key, []).append((trial.id, trial.failure))
     causes = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["Kind", "empty_columns", "is_of_cells", "is_of_numbers", "kinds_of"]
+__all__ = ["Kind", "empty_columns", "is_of_cells", "is_of_numbers", "is_there", "kinds_of"]
 
 Kind = Literal["number", "category", "words", "date", "period", "duration", "text"]
 
@@ -84,7 +84,7 @@ def _kind_of(column: Any, name: object) -> Kind:  # noqa: ANN401 - a series
         if len(of_strings) > 1:  # no encoder takes both
             raise _refused(dtype.categories, name, dtype)
         return "category" if False in of_strings else "words"
-    cells = [c for c in column.to_list() if _is_there(c)]
+    cells = [c for c in column.to_list() if is_there(c)]
     kind = _kind_of_cells(cells)
     if kind is None or str(dtype) == "Object":  # which is polars'
         raise _refused(cells, name, dtype)
@@ -104,7 +104,8 @@ def _kind_of_dtype(dtype: Any) -> Kind | None:  # noqa: ANN401 - of numpy, panda
     return (letters | {"M": "date", "m": "duration"}).get(dtype.kind)
 
 
-def _is_there(cell: object) -> bool:
+def is_there(cell: object) -> bool:
+    """Whether a cell has a value."""
     if isinstance(cell, (float, np.floating, decimal.Decimal)):
         return not math.isnan(cell)
     if isinstance(cell, (np.datetime64, np.timedelta64)):

@@ -60,10 +60,16 @@ class Leaderboard:
     def _best_as_text(self) -> str:
         raise NotImplementedError
 
+    def _score_of(self, loss: float) -> float | None:
+        """Return what the scorer said, the more the better; None if there is no scorer."""
+        raise NotImplementedError
+
     def leaderboard(self) -> pd.DataFrame:
         """Return the trials as a DataFrame of pandas, the best first and those that failed last.
 
-        ``best_so_far`` is the least loss up to the trial: over ``trial`` it shows what was learnt.
+        ``score`` is the loss in the scorer's own sign, ``start`` says whether the trial was one of
+        those that the search begins with, ``best_so_far`` is the least loss up to the trial: over
+        ``trial`` it shows what was learnt.
 
         Raises
         ------
@@ -82,6 +88,8 @@ class Leaderboard:
             ("trial", "int", [e.trial.id for e in rows]),
             ("state", "text", [e.trial.state.name.lower() for e in rows]),
             ("loss", "float", [e.loss for e in rows]),
+            ("score", "float", [None if e.loss is None else self._score_of(e.loss) for e in rows]),
+            ("start", "bool", [e.trial.given for e in rows]),
             ("best_so_far", "float", [best[e.trial.id] for e in rows]),
             ("learner", "text", [e.learner for e in rows]),
             ("preprocessing", "text", [", ".join(e.preprocessing) for e in rows]),
@@ -93,6 +101,15 @@ class Leaderboard:
             ("failure", "text", [_failure(e.trial) for e in rows]),
         ]
         return pandas_frame([Column(name, kind, cells) for name, kind, cells in columns])
+
+    def _of_best(self, entry: Entry) -> str:
+        loss = entry.loss or 0.0
+        score = self._score_of(loss)
+        return (
+            (", one of those to begin with" if entry.trial.given else "")
+            + f", loss {loss:.6g}"
+            + ("" if score is None else f", score {score:.6g}")
+        )
 
     def report(self) -> str:
         """Return what was searched and found, as a page of Markdown.
@@ -107,10 +124,12 @@ class Leaderboard:
         judged = [e for e in entries if e.loss is not None]
         seconds = sum(e.trial.duration_s or 0.0 for e in entries)
         counts = f"{len(entries)} trials ended, {len(judged)} with a loss"
+        starts = sum(e.trial.given for e in entries)
+        begun = f" The search began with {starts} known configurations." if starts else ""
         lines = [
             f"# {type(self).__name__}",
             "",
-            f"{counts}; they took {seconds:.1f} s in all.",
+            f"{counts}; they took {seconds:.1f} s in all.{begun}",
         ]
         if judged:
             best = min(judged, key=lambda e: (e.loss, e.trial.id))
@@ -118,7 +137,7 @@ class Leaderboard:
                 "",
                 "## Found",
                 "",
-                f"Trial {best.trial.id}, loss {best.loss:.6g}:",
+                f"Trial {best.trial.id}{self._of_best(best)}:",
                 "",
                 "    " + self._best_as_text().replace("\n", "\n    "),
                 "",

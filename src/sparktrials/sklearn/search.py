@@ -25,9 +25,11 @@ from sparktrials.api.trials import Trials
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials, with_cause
+from sparktrials.sklearn.grids import check_no_grid
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
+from sparktrials.sklearn.validation import check_is_there
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
 
@@ -167,6 +169,8 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         SpaceMismatch, InvalidPoint
             If `trials` are of another space.
         """
+        check_no_grid(self.space, self.estimator)
+        check_is_there(X, y)
         tree = tree_of(self.space)
         space = compile_space(tree)
         scorers, refit_metric = self._scorers()
@@ -263,6 +267,9 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         if hasattr(self.estimator, "steps"):
             learner = type(self.estimator.steps[-1][1]).__name__
         return [Entry(with_cause(trial), learner) for trial in ended(self.trials_.history)]
+
+    def _score_of(self, loss: float) -> float:
+        return 0.0 - loss
 
     def _best_as_text(self) -> str:
         return repr(getattr(self, "best_params_", None))

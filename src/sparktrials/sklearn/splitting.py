@@ -26,6 +26,8 @@ __all__ = ["Splitting", "all_have", "rows_of"]
 
 #: Bytes from which rows that follow one another are not copied.
 _LARGE = 1 << 25
+#: The share of samples to judge by that `fit` has by default.
+_VALID_SIZE = 0.2
 #: Letters of numpy's kinds.
 _NUMBERS = frozenset("iufb")
 
@@ -78,7 +80,7 @@ class Splitting:
     Attributes
     ----------
     cv
-        A splitter, a number of folds or pairs of indices; it comes before the others.
+        A splitter, a number of folds or pairs of indices; the others are not given then.
     n_folds
         A number of folds; -1: each sample once.
     valid_size
@@ -91,7 +93,7 @@ class Splitting:
 
     cv: Any = None
     n_folds: int | None = None
-    valid_size: float = 0.2
+    valid_size: float = _VALID_SIZE
     shuffle: bool = False
     groups: Any = None
 
@@ -108,11 +110,12 @@ class Splitting:
         Raises
         ------
         InvalidArgument
-            If a number makes no sense, or a part would be empty.
+            If a number makes no sense, a part would be empty, or there are two ways to split.
         ValueError
             As scikit-learn's splitters do.
         """
         if self.cv is not None:
+            self._check_alone()
             splitter = check_cv(self.cv, y, classifier=classification)
             return [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, self.groups)]
         n = len(y)
@@ -124,6 +127,19 @@ class Splitting:
             splitter = self._shuffled(classification=classification, seed=seed)
         # What is split are places: neither the features' kind nor their values matter.
         return list(splitter.split(np.zeros((n, 1)), y, self.groups))
+
+    def _check_alone(self) -> None:
+        others = {
+            "n_folds": self.n_folds is not None,
+            "valid_size": self.valid_size != _VALID_SIZE,
+            "cv_shuffle": self.shuffle,
+        }
+        if also := [name for name, given in others.items() if given]:
+            msg = (
+                f"cv={self.cv!r} says how to split, and so does {also[0]}= of fit: give one. A "
+                "splitter that shuffles is, for instance, KFold(5, shuffle=True)"
+            )
+            raise InvalidArgument(msg)
 
     def _last(self, n: int) -> tuple[Any, Any]:
         n_train = int(n * (1 - self._checked_size()))

@@ -13,10 +13,12 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
-from sparktrials.errors import InvalidArgument
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.component import SKLEARN
+from sparktrials.sklearn.kinds import is_there
 
 __all__ = [
+    "check_is_there",
     "checked_exogenous",
     "checked_features",
     "checked_target",
@@ -57,6 +59,7 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
     ValueError, TypeError
         As scikit-learn's estimators do.
     """
+    check_is_there(X)
     if reset and is_frame(X):
         _check_names(list(X.columns))
     if is_frame(X) or is_text(X):
@@ -71,6 +74,22 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
         )
     _note(estimator, X, reset=reset)
     return X
+
+
+def check_is_there(X: Any, y: Any = None) -> None:  # noqa: ANN401 - any data
+    """Refuse plans of data, which have no rows yet.
+
+    Raises
+    ------
+    InvalidArgumentType
+        If there is one; the message says how to get the data.
+    """
+    for name, data in (("X", X), ("y", y)):
+        package = type(data).__module__.partition(".")[0]
+        by = {"polars": "collect", "pyspark": "toPandas"}.get(package, "")
+        if by and not hasattr(data, "__len__"):
+            msg = f"{name} is a {type(data).__name__} of {package}, not data yet: {name}.{by}()"
+            raise InvalidArgumentType(msg)
 
 
 def _check_names(names: Sequence[object]) -> None:
@@ -117,17 +136,62 @@ def checked_target(estimator: Any, X: Any, y: Any, *, classification: bool) -> A
         name = type(estimator).__name__
         msg = f"{name} requires y to be passed, but the target y is None"
         raise ValueError(msg)
+    check_is_there(X, y)
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y", **_not_finite())
     if y.ndim == 2 and y.shape[1] == 1:  # noqa: PLR2004 - a column
         y = column_or_1d(y, warn=True)
+    _check_known(y)
+    check_consistent_length(X, y)
+    return _labels(y) if classification else _numbers(y)
+
+
+def _check_known(y: Any) -> None:  # noqa: ANN401 - an array
+    missing = 0
+    if y.dtype.kind == "O":
+        missing = sum(not is_there(cell) for cell in y.ravel())
+    elif y.dtype.kind in "fM":
+        missing = int((y != y).sum())  # noqa: PLR0124 - NaN and NaT alone are not what they are
+    if missing:
+        msg = (
+            f"Input y contains NaN. {missing} of {len(y)} samples have no target: leave them out "
+            "of X and y"
+        )
+        raise ValueError(msg)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
-    check_consistent_length(X, y)
-    if classification:
+
+
+def _labels(y: Any) -> Any:  # noqa: ANN401 - an array
+    try:
         check_classification_targets(y)
-    elif y.dtype.kind == "O":
-        y = y.astype(np.float64)
+        np.unique(y)
+    except TypeError as error:
+        kinds = sorted({type(cell).__name__ for cell in y.ravel()})
+        msg = (
+            f"y has labels of several types, {' and '.join(kinds)}, which cannot be sorted: make "
+            "them one, as y.astype(str) does"
+        )
+        raise ValueError(msg) from error
+    except ValueError as error:
+        if "continuous" not in str(error):
+            raise
+        msg = f"{error} A regression is searched with regressor=any_regressor('reg')"
+        raise ValueError(msg) from None
     return y
+
+
+def _numbers(y: Any) -> Any:  # noqa: ANN401 - an array
+    if y.dtype.kind not in "OUS":
+        return y
+    try:
+        return y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        kinds = sorted({type(cell).__name__ for cell in y.ravel().tolist()})
+        msg = (
+            f"a regressor needs numbers as target, but y has cells of type {' and '.join(kinds)} "
+            f"({error}): for labels give classifier= instead"
+        )
+        raise ValueError(msg) from error
 
 
 def checked_exogenous(exogenous: Sequence[Any], y: Any) -> Sequence[Any]:  # noqa: ANN401

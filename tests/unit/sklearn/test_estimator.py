@@ -368,3 +368,25 @@ def test_a_pipeline_that_the_user_fits_predicts(iris):
         found.predict(X)
     found.best_pipeline_.fit(X, y)
     assert len(found.predict(X)) == len(X)
+
+
+def test_the_best_pipeline_is_fitted_anew(iris):
+    X, y = iris
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=2)
+    steps = found.fit_iter(X[:100], y[:100])
+    next(steps)
+    next(steps)
+    assert found.retrain_best_model_on_full_data(X, y) is None
+    theirs = clone(found.best_pipeline_).fit(X, y)
+    assert (found.predict_proba(X) == theirs.predict_proba(X)).all()
+    weight = np.where(y == 2, 1e-9, 1.0)
+    found._retrain_best_model_on_full_data(X, y, weights=weight)
+    assert (found.predict(X) == 2).sum() < 10
+
+
+def test_rounds_begin_anew(iris):
+    X, y = iris
+    found = search(classifier=sgd_classifier("m"), use_partial_fit=True, max_evals=1).fit(X, y)
+    before = found.predict(X)
+    found.retrain_best_model_on_full_data(X, y)
+    assert (found.predict(X) == before).all()

@@ -6,10 +6,18 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import zero_one_loss
 from sklearn.svm import SVC
 
 from sparktrials import hp
-from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, gaussian_nb
+from sparktrials.sklearn import (
+    HyperoptEstimator,
+    SparkTrialsSearchCV,
+    extra_trees_classifier,
+    gaussian_nb,
+)
+from sparktrials.sklearn.failures import causes_of
+from sparktrials.study.trial import Failure, FailureKind, Trial, TrialState
 
 pytestmark = [
     pytest.mark.newest,
@@ -63,3 +71,41 @@ def test_causes_are_those_of_the_fits(iris):
     failed = search.leaderboard().query("state == 'failed'")
     assert failed.failure.str.startswith("InvalidParameterError: The 'C' parameter of SVC").all()
     assert f"* {len(failed)} x InvalidParameterError: The 'C' parameter of SVC" in search.report()
+
+
+def test_starts_and_scores_are_told(iris):
+    model = hp.choice("m", [extra_trees_classifier("t", n_estimators=5), gaussian_nb("nb")])
+    given = {"classifier": model, "preprocessing": [], "max_evals": 4, "seed": 0}
+    search = HyperoptEstimator(**given).fit(*iris, cv_shuffle=True)
+    board = search.leaderboard().sort_values("trial")
+    assert board.start.tolist() == [True, True, False, False]
+    assert board.score.tolist() == pytest.approx((1 - board.loss).tolist())
+    assert "The search began with 2 known configurations." in search.report()
+    assert f", score {1 - search.best_loss_:.6g}" in search.report()
+    scored = HyperoptEstimator(**given, scoring="neg_log_loss").fit(*iris, cv_shuffle=True)
+    assert (scored.leaderboard().score == -scored.leaderboard().loss).all()
+    assert scored.leaderboard().score.max() < 0
+    own = HyperoptEstimator(**given, loss_fn=zero_one_loss).fit(*iris, cv_shuffle=True)
+    assert own.leaderboard().score.isna().all()
+    assert ", score" not in own.report()
+    other = SparkTrialsSearchCV(SVC(), {"C": hp.loguniform("C", -3, 3)}, 3, cv=2, random_state=0)
+    assert other.fit(*iris).leaderboard().score[0] == other.best_score_
+    assert not other.leaderboard().start.any()
+
+
+def failure(message):
+    return Failure(kind=FailureKind.RAISED, type="E", message=message, traceback="")
+
+
+def test_causes_that_differ_in_numbers_and_addresses_are_one():
+    messages = [
+        "X at <object at 0x7f3a9c01> is -1.5e-07 of 3",
+        "X at <object at 0x11beefda> is 2 of 40",
+        "X at <object at 0xA> is nan of 4",
+    ]
+    trials = [
+        Trial(id=i, state=TrialState.FAILED, point={}, failure=failure(m))
+        for i, m in enumerate([*messages, "Y is 1 of 3"])
+    ]
+    causes = causes_of(trials)
+    assert [cause.trials for cause in causes] == [(0, 1, 2), (3,)]

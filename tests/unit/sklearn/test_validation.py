@@ -1,0 +1,110 @@
+"""What is wrong with data is said at once, and what to do about it."""
+
+from __future__ import annotations
+
+import decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import KFold
+from sklearn.tree import DecisionTreeClassifier
+
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.sklearn import (
+    HyperoptEstimator,
+    SparkTrialsSearchCV,
+    gaussian_nb,
+    ridge,
+    ridge_classifier,
+    svc,
+)
+
+X = np.random.default_rng(0).random((20, 2))
+
+
+def fitted(y, data=X, **given):
+    given = given or {"classifier": gaussian_nb("n"), "preprocessing": []}
+    return HyperoptEstimator(**given, max_evals=1, seed=0).fit(data, y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", None] * 10,
+        np.array(["a", np.nan] * 10, dtype=object),
+        pd.Series(["a", None] * 10, dtype="string"),
+        pd.Series(["a", None] * 10, dtype="category"),
+        pd.Series([True, None] * 10, dtype="boolean"),
+        pd.Series([1, None] * 10, dtype="Int64"),
+        [1.0, np.nan] * 10,
+    ],
+    ids=lambda y: f"{type(y).__name__} {getattr(y, 'dtype', '')}",
+)
+def test_a_missing_target(y):
+    with pytest.raises(ValueError, match=r"Input y contains NaN\. 10 of 20 samples have no target"):
+        fitted(y)
+    if not isinstance(y, list) or None not in y:
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            fitted(y, regressor=ridge("r"))
+
+
+def test_labels_of_several_types():
+    with pytest.raises(ValueError, match=r"several types, int and str, .* y\.astype\(str\)"):
+        fitted(np.array(["a", 1] * 10, dtype=object))
+
+
+def test_a_target_of_numbers_without_a_regressor():
+    with pytest.raises(ValueError, match=r"Unknown label type: continuous.* regressor=any_regr"):
+        fitted(X[:, 0])
+
+
+def test_a_target_of_words_with_a_regressor():
+    with pytest.raises(ValueError, match=r"cells of type str .* give classifier="):
+        fitted(["a", "b"] * 10, regressor=ridge("r"))
+    found = fitted([decimal.Decimal(i) for i in range(20)], regressor=ridge("r"))
+    assert found.predict(X).dtype == np.float64
+
+
+@pytest.mark.newest
+def test_a_plan_of_a_frame():
+    polars = pytest.importorskip("polars")
+    plan = polars.LazyFrame({"a": range(20), "y": [0, 1] * 10})
+    with pytest.raises(InvalidArgumentType, match=r"X is a LazyFrame of polars.*: X\.collect\(\)"):
+        fitted([0, 1] * 10, plan)
+    with pytest.raises(InvalidArgumentType, match=r"y is a LazyFrame .*: y\.collect\(\)"):
+        fitted(plan)
+    search = SparkTrialsSearchCV(DecisionTreeClassifier(), {}, 1)
+    with pytest.raises(InvalidArgumentType, match=r"X\.collect\(\)"):
+        search.fit(plan, [0, 1] * 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"n_folds": 5}, "n_folds"),
+        ({"valid_size": 0.3}, "valid_size"),
+        ({"cv_shuffle": True}, "cv_shuffle"),
+    ],
+)
+def test_two_ways_to_split(given, name):
+    search = HyperoptEstimator(classifier=gaussian_nb("n"), cv=KFold(3), max_evals=1)
+    with pytest.raises(
+        InvalidArgument, match=rf"cv=KFold.* says how to split, and so does {name}="
+    ):
+        search.fit(X, [0, 1] * 10, **given)
+
+
+def test_what_the_best_pipeline_has_not():
+    search = HyperoptEstimator(classifier=ridge_classifier("r"))
+    with pytest.raises(AttributeError, match="it is not fitted, and not all models"):
+        _ = search.predict_proba
+    search = HyperoptEstimator(classifier=svc("s"), max_evals=1, seed=0)
+    search.fit(X, [0, 1] * 10)
+    with pytest.raises(
+        AttributeError, match=r"no 'predict_proba': its best pipeline, .*SVC, has no"
+    ):
+        search.predict_proba(X)
+    assert not hasattr(search, "predict_log_proba")
+    assert search.decision_function(X).shape == (20,)
+    assert "probability of each" in HyperoptEstimator.predict_proba.__doc__
