@@ -116,6 +116,13 @@ class BestPipeline:
             As many exogenous data sets as in `fit`.
         fit_preproc
             Whether its preprocessing is fitted anew, to these features.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit, or if the best pipeline was not refitted.
+        InvalidArgument
+            If `EX_list` has more or fewer data sets than in `fit`.
         """
         predicted = self._called("predict", X, EX_list, fit_preproc=fit_preproc)
         if predicted.ndim == 2 and predicted.shape[1] == 1:  # noqa: PLR2004 - CatBoost makes columns
@@ -145,7 +152,15 @@ class BestPipeline:
         fit_preproc: bool = False,  # noqa: FBT001, FBT002
         sample_weight: Any = None,  # noqa: ANN401
     ) -> float:
-        """Return the accuracy or R² of the best pipeline, or what `scoring` says."""
+        """Return the accuracy or R² of the best pipeline, or what `scoring` says.
+
+        Parameters
+        ----------
+        X, y, EX_list, fit_preproc
+            As in `predict`, and the target; with `fit_preproc` it is accuracy or R² in any case.
+        sample_weight
+            The weight of each sample; a scorer that takes none goes without.
+        """
         if self.scoring is not None and not fit_preproc:
             judgement = Judgement.checked(loss_fn=None, continuous=False, scoring=self.scoring)
             if judgement.scorer is not None:
@@ -199,7 +214,7 @@ class BestPipeline:
     _retrain_best_model_on_full_data = retrain_best_model_on_full_data
 
     def to_code(self) -> str:
-        """Return Python code that makes the best pipeline, not fitted, with scikit-learn alone."""
+        """Return Python code that makes the best pipeline, not fitted, without this package."""
         check_is_fitted(self, "best_pipeline_")
         return as_code(self.best_pipeline_)
 
