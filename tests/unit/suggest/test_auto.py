@@ -68,6 +68,33 @@ def test_a_large_batch_is_tpes():
     assert suggest(auto, history, n) == suggest(tpe, history, n)
 
 
+def test_many_at_once_go_on_with_both(monkeypatch):
+    monkeypatch.setattr(auto, "GP_TRIALS", 12)
+    at_once = 4
+    last = auto.GP_TRIALS + auto.GP_PER_SLOT * (at_once - 1)
+    history = history_of(X, last - 1, pending=2)
+    by = {gp: 0, tpe: 0}
+    for first in range(last + 1, last + 13):
+        found = suggest(auto, history, parallelism=at_once, first=first)
+        assert found == suggest(auto, history, parallelism=at_once, first=first)
+        (maker,) = (a for a in by if suggest(a, history, parallelism=at_once, first=first) == found)
+        by[maker] += 1
+    assert min(by.values()) > 1
+    history = history_of(X, last, pending=2)
+    for first in range(last + 2, last + 14):
+        found = suggest(auto, history, parallelism=at_once, first=first)
+        assert found == suggest(tpe, history, parallelism=at_once, first=first)
+
+
+def test_a_batch_is_of_one_lot(monkeypatch):
+    monkeypatch.setattr(auto, "GP_TRIALS", 12)
+    history = history_of(X, 14)
+    found = [suggest(auto, history, 4, first=first) for first in range(14, 26)]
+    for maker in (gp, tpe):
+        theirs = [suggest(maker, history, 4, 4, first=first) for first in range(14, 26)]
+        assert any(a == b for a, b in zip(found, theirs, strict=True))
+
+
 def test_it_is_the_default_of_studies():
     ours, named = (Study(X, seed=3, algo=algo) for algo in (None, auto.suggest))
     for _ in range(12):
