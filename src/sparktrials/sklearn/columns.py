@@ -59,6 +59,10 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     columns = _columns(X)
     kinds = dict(zip(columns, kinds_of(X).values(), strict=True))
     objects = {c for c, n in zip(columns, X.columns, strict=True) if is_of_cells(X, n)}
+    # Arrow's days have no hours.
+    days = {
+        c for c, n in zip(columns, X.columns, strict=True) if str(X[n].dtype).startswith("date32")
+    }
     polars = not hasattr(X, "iloc")
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
@@ -77,7 +81,7 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     steps = {column: _named(column, i) for i, column in enumerate(kinds)}
     for column, kind in kinds.items():
         if kind in {"date", "period"}:
-            dates = _dates(kind, polars=polars, cells=column in objects)
+            dates = _dates(kind, polars=polars, cells=column in objects or column in days)
             parts.extend(
                 (f"{steps[column]}_{p}", _part_of(dates, p), Constant([column]))
                 for p in _PARTS_OF_DATES

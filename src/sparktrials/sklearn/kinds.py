@@ -64,14 +64,15 @@ def empty_columns(X: Any) -> list[Any]:  # noqa: ANN401 - a frame, or an array o
     if not len(X):
         return []
     if hasattr(X, "iloc"):
-        return [name for name in X.columns if X[name].isna().all()]
+        names = [name for name in X.columns if X[name].iloc[:1].isna().all()]  # most are not
+        return [name for name in names if X[name].isna().all()]
     if hasattr(X, "columns"):
         return [name for name in X.columns if X[name].null_count() == len(X)]
     values = np.asarray(X)
     if values.dtype.kind != "f" or values.ndim != 2:  # noqa: PLR2004 - a table
         return []
-    places: list[Any] = np.flatnonzero(np.isnan(values).all(axis=0)).tolist()
-    return places
+    places: list[Any] = np.flatnonzero(np.isnan(values[0])).tolist()
+    return [place for place in places if np.isnan(values[:, place]).all()]
 
 
 def _kind_of(column: Any, name: object) -> Kind:  # noqa: ANN401 - a series

@@ -376,3 +376,25 @@ def test_empty_columns_are_told_of(kind, caplog):
     assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
     (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]
     assert f"have no value in any sample: {name}" in record.getMessage()
+
+
+@pytest.mark.newest
+def test_columns_of_arrow():
+    arrow = pytest.importorskip("pyarrow")
+    X, y = times()
+    there = X.date.notna() & (X.date != dt.date(9999, 12, 31))
+    kinds = {
+        "date": (arrow.date32(), "date"),
+        "price": (arrow.decimal128(9, 2), "number"),
+        "span_cells": (arrow.duration("us"), "duration"),
+    }
+    X = pd.DataFrame(
+        {
+            name: pd.array(X[name].where(there, None).to_list(), dtype=pd.ArrowDtype(of))
+            for name, (of, _) in kinds.items()
+        }
+    )
+    assert list(kinds_of(X).values()) == [kind for _, kind in kinds.values()]
+    found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
+    assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+    assert found.score(X, y) > 0.8
