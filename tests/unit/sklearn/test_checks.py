@@ -39,7 +39,8 @@ def search(**given):
 
 
 CLASSIFIER = search(classifier=decision_tree_classifier("m", class_weight=None, **TREE))
-REGRESSOR = search(regressor=decision_tree_regressor("m", **TREE))
+# Until 1.6 absolute errors go with no gaps.
+REGRESSOR = search(regressor=decision_tree_regressor("m", criterion="squared_error", **TREE))
 CLASSIFIER_CV = SparkTrialsSearchCV(
     LogisticRegression(), {"C": hp.loguniform("C", -3, 3)}, 2, cv=2, random_state=0
 )
@@ -84,6 +85,7 @@ def test_a_search(estimator, check):
 
 
 @pytest.mark.soak
+@pytest.mark.skipif(not LENIENT, reason="scikit-learn cannot be told that a check may pass")
 @parametrize_with_checks(
     [ANY, ANY_REGRESSOR],
     expected_failed_checks=not_possible,
