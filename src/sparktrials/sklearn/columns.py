@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from operator import attrgetter, methodcaller
 from typing import Any
 
+import sklearn
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -64,6 +65,8 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
         c for c, n in zip(columns, X.columns, strict=True) if str(X[n].dtype).startswith("date32")
     }
     polars = not hasattr(X, "iloc")
+    if polars and kinds:
+        _check_taken(X)
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
     if numeric:
@@ -95,6 +98,19 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
         msg = "X has no columns"
         raise InvalidArgument(msg)
     return scope.call(_listed, scope.call(ColumnTransformer, parts, sparse_threshold=0.0))
+
+
+def _check_taken(X: Any) -> None:  # noqa: ANN401 - a frame that is not of pandas
+    """Refuse what scikit-learn is too old for: polars 2 lacks what 1.6 asks of frames."""
+    try:
+        ColumnTransformer([("column", "passthrough", [X.columns[0]])]).fit(X[:1])
+    except AttributeError as error:
+        msg = (
+            f"scikit-learn {sklearn.__version__} takes no columns of a {type(X).__name__} of this "
+            f"version of {type(X).__module__.partition('.')[0]} ({error}): give X.to_pandas(), or "
+            "install a newer scikit-learn"
+        )
+        raise InvalidArgument(msg) from error
 
 
 def _columns(X: Any) -> Sequence[Any]:  # noqa: ANN401 - a frame

@@ -398,3 +398,15 @@ def test_columns_of_arrow():
     found = search(max_evals=2).fit(X, y, n_folds=2, cv_shuffle=True)
     assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
     assert found.score(X, y) > 0.8
+
+
+@pytest.mark.newest
+def test_polars_that_scikit_learn_is_too_old_for(monkeypatch):
+    polars = pytest.importorskip("polars")
+
+    def fit(self, X):
+        raise AttributeError("'list' object has no attribute 'get_loc'")
+
+    monkeypatch.setattr(ColumnTransformer, "fit", fit)
+    with pytest.raises(InvalidArgument, match=r"takes no columns of a DataFrame .*to_pandas\(\)"):
+        search().fit(polars.DataFrame({"a": ["x", "y"] * 10}), [0, 1] * 10)
