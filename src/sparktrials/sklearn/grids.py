@@ -53,6 +53,8 @@ def check_no_grid(space: object, estimator: Any) -> None:  # noqa: ANN401 - scik
         kinds = "distributions of scipy's" if hasattr(space[wrong[0][0]], "rvs") else "a grid"
         lines = [f"  {name!r}: {instead}," for name, instead in wrong]
         msg = f"space has {kinds}, which cannot be searched here; write\n" + "\n".join(lines)
+        if kinds == "a grid":
+            msg += "\nA sequence that is itself a parameter's value is written as a tuple."
         raise InvalidArgument(msg)
 
 

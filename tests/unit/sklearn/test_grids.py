@@ -60,6 +60,7 @@ def test_what_is_written_is_right():
             make_pipeline(OneHotEncoder(), SVC()),
             {"onehotencoder__categories": [["a", "b"]], "svc__C": hp.uniform("C", 1, 2)},
         ),
+        (OneHotEncoder(), {"categories": ("a", "b"), "min_frequency": hp.uniformint("m", 1, 2)}),
         (SVC(), {"C": 1.0, "gamma": hp.uniform("g", 1, 2)}),
         (SVC(), hp.choice("k", [{"C": 1.0}, {"C": 2.0}])),
         (ColumnTransformer([]), {"transformers": [("a", hp.choice("o", ["drop"]), [0])]}),
