@@ -1,7 +1,8 @@
 """The two examples of Hyperopt-Sklearn's documentation, as they stand there.
 
 The first has sonar returns, of which about 85 of 100 are told apart there; the second prices of
-houses, with a mean absolute error of about 2. A third of so few samples has an accuracy that is
+houses, with a mean absolute error of about 2, which depends on split and seed
+(benchmarks/README.md). A third of so few samples has an accuracy that is
 known to 4 points; the bounds here leave room for that. Where the packages that bring these data are
 not installed (`make setup-pipelines`), there is data of their kind from scikit-learn.
 """
