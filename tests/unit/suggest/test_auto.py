@@ -7,7 +7,7 @@ from sparktrials.space import compile_space
 from sparktrials.study.history import History
 from sparktrials.study.protocols import SuggestContext
 from sparktrials.study.trial import Trial, TrialState
-from sparktrials.suggest import auto, gp, sobol, tpe
+from sparktrials.suggest import atpe, auto, gp, sobol, tpe
 
 X = {"x": hp.uniform("x", 0, 1), "c": hp.choice("c", [0, 1, 2])}
 TREE = hp.choice("k", [{"x": hp.uniform("x", 0, 1)}, {"y": hp.uniform("y", 0, 1)}])
@@ -66,6 +66,41 @@ def test_a_large_batch_is_tpes():
     history = history_of(X, 12)
     n = auto.GP_PARALLEL + 1
     assert suggest(auto, history, n) == suggest(tpe, history, n)
+
+
+def test_each_fourth_point_is_adaptive_tpes():
+    history = history_of(X, auto.ALONE, pending=3)
+    first = history.next_id
+    assert (first + 1) % auto.TURNS == 0
+    assert suggest(auto, history) == suggest(atpe, history)
+    for later in (first + 1, first + 2, first + 3):
+        assert suggest(auto, history, first=later) == suggest(gp, history, first=later)
+    assert suggest(auto, history, first=first + 4) == suggest(atpe, history, first=first + 4)
+    for alone in (
+        history_of(X, auto.ALONE - 1, pending=4),
+        history_of(TREE, auto.ALONE, pending=3),
+    ):
+        assert suggest(auto, alone) == suggest(gp, alone)
+
+
+def test_points_of_a_batch_know_of_each_other():
+    """Those of adaptive TPE come last, the others being pending; all are in their trials' order."""
+    history = history_of(X, auto.ALONE)
+    found = suggest(auto, history, 6)
+    ids = range(history.next_id, history.next_id + 6)
+    theirs = [i for i in ids if (i + 1) % auto.TURNS == 0]
+    context = SuggestContext(seed=0, ids=[i for i in ids if i not in theirs])
+    own = gp.suggest.configured().suggest(history.space, history, 6 - len(theirs), context)
+    assert [p for i, p in zip(ids, found, strict=True) if i not in theirs] == own
+    before = len(history)
+    after = History(history.space, history.trials)
+    for point in own:
+        after.put(Trial(id=after.next_id, state=TrialState.NEW, point=point))
+    others = atpe.suggest.configured().suggest(
+        history.space, after, len(theirs), SuggestContext(seed=0, ids=theirs)
+    )
+    assert [p for i, p in zip(ids, found, strict=True) if i in theirs] == others
+    assert len(history) == before
 
 
 def test_many_at_once_go_on_with_both(monkeypatch):
