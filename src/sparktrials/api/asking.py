@@ -126,7 +126,7 @@ class Study:
         seed: Any = None,  # noqa: ANN401 - int, Generator or RandomState
     ) -> None:
         self._space = compile_space(tree_of(space))
-        self._seed = seed_of(seed)
+        self._seed = seed_of(seed, "seed")
         self._trials = Trials(store, exp_key)
         self._own_store = isinstance(store, str) and is_url(store)
         if algo is None:

@@ -164,11 +164,18 @@ def threshold(name: str, value: object) -> float | None:
     return number
 
 
-def seed_of(rstate: object) -> int | None:
+def seed_of(rstate: object, name: str = "rstate") -> int | None:
     """Return the seed that a user's random state stands for; None leaves it open.
 
     An int is the seed itself; of a ``numpy.random.Generator`` or ``RandomState`` one number is
     drawn. Without any, the environment's ``HYPEROPT_FMIN_SEED`` counts.
+
+    Parameters
+    ----------
+    rstate
+        The state, or None.
+    name
+        What the user calls it.
 
     Raises
     ------
@@ -190,11 +197,11 @@ def seed_of(rstate: object) -> int | None:
         return int(rstate.randint(0, 2**31 - 1))
     if isinstance(rstate, Integral) and not _is_bool(rstate):
         if int(rstate) < 0:
-            msg = f"rstate must not be negative, got {rstate!r}"
+            msg = f"{name} must not be negative, got {rstate!r}"
             raise InvalidArgument(msg)
         return int(rstate)
     msg = (
-        "rstate must be an int, a numpy.random.Generator or a numpy.random.RandomState, got "
+        f"{name} must be an int, a numpy.random.Generator or a numpy.random.RandomState, got "
         f"{rstate!r}"
     )
     raise InvalidArgument(msg)

@@ -58,7 +58,7 @@ class Recipe:
         Raises
         ------
         InvalidArgument
-            If it names neither a classifier nor a regressor, or both.
+            If it names neither a classifier nor a regressor, or both; if `ex_preprocs` is no list.
         """
         if "classifier" not in described and isinstance(described.get("model"), Mapping):
             described = described["model"]
@@ -69,11 +69,18 @@ class Recipe:
                 f"being None; got {', '.join(map(repr, described)) or 'nothing'}"
             )
             raise InvalidArgument(msg)
+        exogenous = described.get("ex_preprocs") or ()
+        if not isinstance(exogenous, (list, tuple)):
+            msg = (
+                f"ex_preprocs must be a list, for each exogenous data set a list of transformers; "
+                f"got {exogenous!r}"
+            )
+            raise InvalidArgument(msg)
         return cls(
             learner=regressor if classifier is None else classifier,
             classification=classifier is not None,
             preprocessing=_steps(described.get("preprocessing")),
-            ex_preprocs=tuple(map(_steps, described.get("ex_preprocs") or ())),
+            ex_preprocs=tuple(map(_steps, exogenous)),
         )
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from sparktrials.api.arguments import tree_of
 from sparktrials.api.keeping import new_seed
-from sparktrials.api.options import seed_of
+from sparktrials.api.options import positive_int, seed_of
 from sparktrials.api.run import fmin
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
@@ -45,7 +45,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         is a ``ColumnTransformer`` for frames with more than numbers, else `any_preprocessing`,
         `any_sparse_preprocessing` or `any_text_preprocessing`; missing numbers are filled in.
     ex_preprocs
-        For each exogenous data set a list of transformers, or of nodes that become them.
+        For each exogenous data set a list of transformers, or of nodes that become them; or a node
+        that becomes all that.
     classifier, regressor
         A node that becomes the model; with neither, `any_classifier`, for texts and sparse data
         `any_sparse_classifier`.
@@ -249,17 +250,15 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             groups=groups,
             sample_weight=sample_weight,
         )
+        max_evals = positive_int("max_evals", self.max_evals)
         trials = next(search)
-        if self.max_evals < 1:
-            msg = f"max_evals must be at least 1, got {self.max_evals!r}"
-            raise InvalidArgument(msg)
-        total = self.max_evals + (len(trials.history) if warm_start else 0)
-        file = self.fit_increment_dump_filename
+        total = max_evals + (len(trials.history) if warm_start else 0)
+        file, increment = self.fit_increment_dump_filename, int(self.fit_increment)
         interrupt: KeyboardInterrupt | None = None
         try:
             while (done := len(trials.history)) < total:
                 left = total - done
-                search.send(left if file is None else min(self.fit_increment, left))
+                search.send(left if file is None else min(increment, left))
                 if file is not None:
                     Path(file).write_bytes(pickle.dumps(trials))
                 if trials.fmin_cancelled_reason or len(trials.history) == done:
@@ -298,6 +297,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         if groups is not None and kfolds_group is not None:
             msg = "groups and kfolds_group are two names of one argument: give one"
             raise InvalidArgument(msg)
+        increment = positive_int("fit_increment", self.fit_increment)
         judgement = Judgement.checked(
             loss_fn=self.loss_fn, continuous=self.continuous_loss_fn, scoring=self.scoring
         )
@@ -314,10 +314,10 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             self.classes_ = np.unique(y)
         goes_on = warm_start and hasattr(self, "trials_")
         if not goes_on:
-            drawn = seed_of(self.seed)
+            drawn = seed_of(self.seed, "seed")
             self._seed = int((new_seed() if drawn is None else drawn) % 2**32)
             self.trials_ = trials_for(self.__dict__.get("trials"), self.trial_timeout)
-        given = seed_of(random_state)
+        given = seed_of(random_state, "random_state")
         parts = Splitting(
             cv=self.cv,
             n_folds=n_folds,
@@ -360,7 +360,6 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         )
         by_portfolio = self.portfolio and self.space is None
         starts = starting_points(tree, compiled, samples=len(y)) if by_portfolio else []
-        increment = self.fit_increment
         while True:
             sent = yield self.trials_
             increment = sent or increment

@@ -72,7 +72,7 @@ nu_svc = Component(
     "nu_svc",
     "sklearn.svm.NuSVC",
     "classifier",
-    {"nu": Real(0.01, 0.7), **_SVM},
+    {"nu": Real(0.01, 0.7), **_SVM, **_WEIGHTS},
     (_KERNEL,),
     fails="nu is too large for classes as unequal as these",
 )

@@ -209,7 +209,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             algo=self.algo,
             max_evals=self.max_evals,
             trials=self.trials_,
-            rstate=seed_of(self.random_state),
+            rstate=seed_of(self.random_state, "random_state"),
             catch_eval_exceptions=self.error_score != "raise",
             verbose=bool(self.verbose),
             show_progressbar=bool(self.verbose),

@@ -17,7 +17,16 @@ from sparktrials.sklearn.menus import (
     any_text_preprocessing,
 )
 from sparktrials.sklearn.validation import has_missing, is_frame, is_text, listed
-from sparktrials.space.nodes import Call, Constant, MappingNode, Node, Switch, as_node, children
+from sparktrials.space.nodes import (
+    Call,
+    Constant,
+    MappingNode,
+    Node,
+    Switch,
+    TupleNode,
+    as_node,
+    children,
+)
 
 logger = logging.getLogger("sparktrials.sklearn")
 
@@ -59,8 +68,38 @@ def space_of(estimator: Any, X: Any = None) -> Any:  # noqa: ANN401 - a Hyperopt
         "classifier": classifier,
         "regressor": estimator.regressor,
         "preprocessing": preprocessing,
-        "ex_preprocs": estimator.ex_preprocs or (),
+        "ex_preprocs": _exogenous_of(estimator.ex_preprocs),
     }
+
+
+def _exogenous_of(given: Any) -> Any:  # noqa: ANN401 - a tree, maybe of Hyperopt's, or None
+    """Return what stands for the preprocessing of exogenous data sets: lists, as far as is known.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is, or may become, one transformer.
+    """
+    if given is None:
+        return ()
+    options = [] if hasattr(given, "named_args") else [given]  # a graph of Hyperopt's is left alone
+    while options:
+        option = options.pop()
+        if isinstance(option, Switch):
+            options.extend(option.options)
+            continue
+        if isinstance(option, (list, tuple, TupleNode)):
+            continue
+        one = _made_by(as_node(option))[0]
+        if one is not None and not isinstance(one, (list, tuple)) and type(one) is not object:
+            name = getattr(one, "__name__", type(one).__name__)
+            msg = (
+                f"ex_preprocs is, or may become, a {name} alone: it is a list with, for each "
+                "exogenous data set, a list of transformers, or a node that becomes one: "
+                "[[standard_scaler('a')], [pca('b')]] for two, [hp.choice('c', [...])] for one"
+            )
+            raise InvalidArgument(msg)
+    return given
 
 
 def _check_learner(name: str, given: object) -> None:

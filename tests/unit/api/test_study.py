@@ -192,6 +192,6 @@ def test_an_algorithm_that_has_no_point_left():
 def test_arguments():
     with pytest.raises(InvalidArgument, match="n must be a positive integer"):
         Study(SPACE).ask(0)
-    with pytest.raises(InvalidArgument, match="rstate must not be negative"):
+    with pytest.raises(InvalidArgument, match="seed must not be negative"):
         Study(SPACE, seed=-1)
     assert "Study of <Trials 'default' in memory with 0 trials>" in repr(Study(SPACE))

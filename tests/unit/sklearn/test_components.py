@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from sparktrials import hp
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn import menus
-from sparktrials.sklearn.component import Cases, Component, OneOf, Real, Whole
+from sparktrials.sklearn.component import Cases, Component, OneOf, Real, Whole, class_of
 from sparktrials.sklearn.kernels import k_neighbors_classifier, linear_svc, svc
 from sparktrials.sklearn.linear import logistic_regression
 from sparktrials.sklearn.menus import COMPONENTS
@@ -177,6 +178,17 @@ def test_a_value_that_no_case_has_replaces_them():
 def test_a_list_that_is_given_stays_one():
     categories = [["a", "b"], ["c"]]
     assert sampled(one_hot_encoder("e", categories=categories), 0).categories is categories
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    "component", [c for c in available() if c.kind == "classifier"], ids=lambda c: c.name
+)
+def test_weights_of_classes_are_searched_where_a_class_takes_them(component):
+    cases = (table for case in component.cases for table in case.tables)
+    searched = {name for table in (component.table, *cases) for name in table}
+    if "class_weight" in inspect.signature(class_of(component.path)).parameters:
+        assert "class_weight" in searched
 
 
 @pytest.mark.newest

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge, SGDClassifier
 from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sparktrials import Trials, hp, scope
@@ -155,6 +157,33 @@ def test_exogenous_data(diabetes):
     assert found.best_model()["ex_preprocs"]
     with pytest.raises(InvalidArgument, match="EX_list has 0 data sets"):
         found.predict(X[:, :6])
+
+
+@pytest.mark.newest
+def test_exogenous_data_may_have_a_choice(diabetes):
+    X, y = diabetes
+    options = [[[pca("p")]], [[standard_scaler("s")]], [[]]]
+    found = search(
+        regressor=ridge("m"), preprocessing=[], ex_preprocs=hp.choice("e", options), max_evals=8
+    )
+    found.fit(X[:, :6], y, EX_list=[X[:, 6:]])
+    assert found.trials.statuses() == ["ok"] * 8
+    assert {tuple(doc["misc"]["vals"]["e"]) for doc in found.trials.trials} == {(0,), (1,), (2,)}
+
+
+@pytest.mark.newest
+def test_exogenous_data_without_a_list_fails_with_the_reason(diabetes):
+    X, y = diabetes
+    given = hp.choice("e", [scope.call(_scaler), scope.call(PCA)])
+    with pytest.raises(InvalidArgument, match="PCA alone"):
+        search(regressor=ridge("m"), ex_preprocs=given).fit(X, y)
+    given = hp.choice("e", [scope.call(_scaler)])
+    with pytest.raises(NoPipelineFound, match="ex_preprocs must be a list"):
+        search(regressor=ridge("m"), ex_preprocs=given).fit(X, y)
+
+
+def _scaler():
+    return StandardScaler()
 
 
 def test_text():
@@ -345,7 +374,17 @@ def test_weights_that_do_not_reach_the_comparison_are_told_of(how, message, iris
     [
         ({"classifier": svc}, r"was not called: svc\('label'\)"),
         ({"classifier": [svc("a"), gaussian_nb("b")]}, r"hp\.choice\('label', \[\.\.\.\]\)"),
-        ({"max_evals": 0}, "max_evals must be at least 1, got 0"),
+        ({"max_evals": 0}, "max_evals must be a positive integer, got 0"),
+        ({"max_evals": 1.5}, "max_evals must be a positive integer, got 1.5"),
+        ({"max_evals": "a"}, "max_evals must be a positive integer, got 'a' of type str"),
+        ({"fit_increment": 0}, "fit_increment must be a positive integer, got 0"),
+        ({"seed": "a"}, "seed must be an int, .* got 'a'"),
+        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"ex_preprocs": standard_scaler("s")}, "ex_preprocs .* a StandardScaler alone"),
+        (
+            {"ex_preprocs": hp.choice("e", [[[pca("p")]], PCA()])},
+            "ex_preprocs is, or may become, a PCA alone",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_search_is_said_at_once(iris, given, message):
