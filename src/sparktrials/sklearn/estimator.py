@@ -231,7 +231,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         NoPipelineFound
             If all trials failed: with the causes, the commonest first.
         InvalidArgument, InvalidArgumentType, ValueError
-            If an argument makes no sense, or `trials` has results of other data.
+            If an argument makes no sense, or results of before were judged by another scoring,
+            loss or number of folds, or, without `warm_start`, are of other data.
         AttributeError
             If the only model has not what the scorer needs, such as probabilities.
         SpaceMismatch, InvalidPoint
@@ -331,8 +332,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             seed=self._seed if given is None else given % 2**32,
         )
         digest = digest_of(X, y, self.scoring, self.loss_fn, self.continuous_loss_fn, len(parts))
-        if not goes_on:
-            check_same(self.trials_.history, digest)
+        check_same(self.trials_.history, digest, any_data=goes_on)
         exogenous = checked_exogenous(EX_list or (), y)
         beside, widths = joined(X, exogenous)
         sample_weight = judgement.weights(sample_weight, beside)

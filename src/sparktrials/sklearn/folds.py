@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from sparktrials.dispatch.broadcasting import Broadcast
     from sparktrials.sklearn.racing import Race
 
-__all__ = ["CrossValidation", "FoldsObjective", "rows_of_trials", "with_cause"]
+__all__ = [
+    "CrossValidation",
+    "FoldsObjective",
+    "check_judged_alike",
+    "rows_of_trials",
+    "with_cause",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +224,13 @@ def rows_of_trials(
     """
     score = np.nan if error_score == "raise" else float(error_score)
     missing = score if names is None else dict.fromkeys(names, score)
+    check_judged_alike(  # others may write to the history meanwhile
+        trials,
+        n_test_samples,
+        names=names,
+        by_function=by_function,
+        with_train_scores=with_train_scores,
+    )
     rows: list[dict[str, Any]] = []
     for trial in trials:
         folds = (trial.result or {}).get("folds")
@@ -231,7 +244,6 @@ def rows_of_trials(
             gap = dict.fromkeys(scores, np.nan) if isinstance(scores, Mapping) else np.nan
             rest = n_test_samples[len(folds) :]
             folds = [*folds, *(_not_done(gap, n, with_train_scores, None) for n in rest)]
-        _check_same(trial, folds, n_test_samples, names, with_train_scores=with_train_scores)
         rows.extend(dict(fold) for fold in folds)
     if not rows:
         msg = "No fits were performed: no trial has ended"
@@ -258,28 +270,48 @@ def _not_done(
     }
 
 
-def _check_same(
-    trial: Trial,
-    folds: Sequence[Mapping[str, Any]],
+def check_judged_alike(
+    trials: Sequence[Trial],
     n_test_samples: Sequence[int],
-    names: Sequence[str] | None,
     *,
+    names: Sequence[str] | None,
+    by_function: bool,
     with_train_scores: bool,
 ) -> None:
-    """Refuse a trial of an earlier search that was judged in another way."""
-    problem = ""
-    if [fold["n_test_samples"] for fold in folds] != list(n_test_samples):
-        problem = f"{len(folds)} folds of other data or another cv"
-    elif names is not None and any(set(fold["test_scores"]) != set(names) for fold in folds):
-        problem = "other scores"
-    elif with_train_scores and any("train_scores" not in fold for fold in folds):
-        problem = "no train scores"
-    if problem:
-        msg = (
-            f"trial {trial.id} of the history has {problem}: give trials= a new one, or another "
-            "exp_key"
-        )
-        raise InvalidArgument(msg)
+    """Refuse trials of an earlier search that were judged in another way.
+
+    The parameters are those of `rows_of_trials`.
+
+    Raises
+    ------
+    InvalidArgument
+        If a trial has other folds or scores.
+    """
+    expected = None if names is None else set(names)
+    for trial in trials:
+        folds = (trial.result or {}).get("folds")
+        if folds is None:
+            continue
+        sizes = list(n_test_samples)
+        if trial.result.get("pruned_after") == len(folds):
+            sizes = sizes[: len(folds)]
+        problem = ""
+        if [fold["n_test_samples"] for fold in folds] != sizes:
+            problem = f"{len(folds)} folds of other data or another cv"
+        elif not by_function and any(_names(fold["test_scores"]) != expected for fold in folds):
+            problem = "other scores"
+        elif with_train_scores and any("train_scores" not in fold for fold in folds):
+            problem = "no train scores"
+        if problem:
+            msg = (
+                f"trial {trial.id} of the history has {problem}: give trials= a new one, or "
+                "another exp_key, and fit without warm_start"
+            )
+            raise InvalidArgument(msg)
+
+
+def _names(scores: object) -> set[str] | None:
+    return set(scores) if isinstance(scores, Mapping) else None
 
 
 def with_cause(trial: Trial) -> Trial:

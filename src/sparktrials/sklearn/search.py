@@ -24,7 +24,13 @@ from sparktrials.api.run import fmin
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.folds import CrossValidation, FoldsObjective, rows_of_trials, with_cause
+from sparktrials.sklearn.folds import (
+    CrossValidation,
+    FoldsObjective,
+    check_judged_alike,
+    rows_of_trials,
+    with_cause,
+)
 from sparktrials.sklearn.grids import check_no_grid
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.racing import race_of
@@ -193,10 +199,19 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             return_train_score=self.return_train_score,
             error_score=self.error_score,
         )
-        digest = digest_of(X, y, self.scoring)
-        if not (self.warm_start and hasattr(self, "trials_")):
+        digest = digest_of(X, y, self.scoring, len(splits))
+        goes_on = self.warm_start and hasattr(self, "trials_")
+        if not goes_on:
             self.trials_ = self._new_trials()
-            check_same(self.trials_.history, digest)
+        check_same(self.trials_.history, digest, any_data=goes_on)
+        sizes = [len(test) for _, test in splits]
+        check_judged_alike(  # before the first trial: what was tried stays in the history
+            ended(self.trials_.history),
+            sizes,
+            names=names,
+            by_function=callable(self.scoring),
+            with_train_scores=self.return_train_score,
+        )
         earlier = (trial.result for trial in self.trials_.history)
         fmin(
             FoldsObjective(
@@ -218,7 +233,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         finished = ended(self.trials_.history)
         rows = rows_of_trials(
             finished,
-            [len(test) for _, test in splits],
+            sizes,
             names=names,
             by_function=callable(self.scoring),
             with_train_scores=self.return_train_score,

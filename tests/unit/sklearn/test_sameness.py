@@ -45,6 +45,22 @@ def test_results_that_were_judged_otherwise_are_refused(changed, folds):
         HyperoptEstimator(**given, **changed).fit(X, y, n_folds=folds)
 
 
+@pytest.mark.parametrize(
+    ("changed", "folds"),
+    [({"scoring": "roc_auc"}, 2), ({"loss_fn": log_loss, "continuous_loss_fn": True}, 2), ({}, 3)],
+)
+def test_a_warm_start_after_a_change_of_judgement_is_refused(changed, folds):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = HyperoptEstimator(classifier=gaussian_nb("m"), max_evals=1, seed=0)
+    model.fit(X, y, n_folds=2)
+    model.set_params(**changed)
+    with pytest.raises(InvalidArgument, match="another scoring, loss or number of folds"):
+        model.fit(X, y, n_folds=folds, warm_start=True)
+    assert len(model.trials) == 1
+    model.fit(X, y, n_folds=folds)  # anew
+    assert len(model.fit(X, y, n_folds=folds, warm_start=True).trials) == 2
+
+
 def test_a_warm_start_goes_on_with_any_data():
     fit = by_estimator(Trials(), warm_start=True)
     X, y = load_iris(return_X_y=True)

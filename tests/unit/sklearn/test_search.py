@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import accuracy_score, log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
@@ -21,6 +21,7 @@ from sparktrials import Trials, hp, rand
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn import HyperoptSearchCV, SparkTrialsSearchCV
 from sparktrials.sklearn.component import SKLEARN
+from sparktrials.sklearn.sameness import DATA
 
 DEPTH = {"max_depth": hp.uniformint("depth", 1, 9)}
 
@@ -228,10 +229,50 @@ def test_trials_that_are_given_go_on(iris, tmp_path):
         again.cv_results_["split1_test_score"][:2], once.cv_results_["split1_test_score"]
     )
     assert_same_results(again, as_grid_search(again, X, y))
-    with pytest.raises(InvalidArgument, match="trial 0 of the history has 3 folds of other data"):
-        search(trials=url, max_evals=4, cv=4).fit(X, y)
-    with pytest.raises(InvalidArgument, match="has no train scores"):
-        search(trials=url, max_evals=4, return_train_score=True).fit(X, y)
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"cv": 4}, "another scoring, loss or number of folds"),
+        (
+            {"cv": ShuffleSplit(3, test_size=0.2)},
+            "trial 0 of the history has 3 folds of other data",
+        ),
+        ({"scoring": "f1_macro"}, "another scoring, loss or number of folds"),
+        ({"return_train_score": True}, "has no train scores"),
+    ],
+)
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_what_was_judged_otherwise_is_refused_before_a_trial(changed, message, warm_start, iris):
+    X, y = iris
+    found = search(max_evals=2, trials=Trials(), warm_start=warm_start).fit(X, y)
+    before = found.get_params(deep=False)
+    with pytest.raises(InvalidArgument, match=message):
+        found.set_params(max_evals=4, **changed).fit(X, y)
+    assert len(found.trials_) == 2
+    found.set_params(**{**before, "max_evals": 3}).fit(X, y)  # it goes on as it was
+    assert len(found.cv_results_["params"]) == 3
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("several", [["accuracy", "f1_macro"], {"a": "accuracy"}])
+def test_a_warm_start_with_more_or_fewer_scores_is_refused(several, iris):
+    for first, second in ((None, several), (several, None)):
+        found = search(scoring=first, refit=False, warm_start=True).fit(*iris)
+        with pytest.raises(InvalidArgument, match="another scoring, loss or number of folds"):
+            found.set_params(max_evals=6, scoring=second).fit(*iris)
+        assert len(found.trials_) == 4
+
+
+def test_scores_of_trials_from_elsewhere_are_compared(iris):
+    given = {"refit": False, "warm_start": True}
+    found = search(**given).fit(*iris)
+    for trial in found.trials_.history:
+        trial.result.pop(DATA)
+    with pytest.raises(InvalidArgument, match="trial 0 of the history has other scores"):
+        found.set_params(scoring=["accuracy", "f1_macro"]).fit(*iris)
 
 
 @pytest.mark.newest
