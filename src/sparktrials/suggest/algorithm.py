@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparktrials.errors import EmptySpace, InvalidArgument, InvalidArgumentType
 from sparktrials.study.protocols import Suggester
+from sparktrials.suggest.blas import one_thread
 
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
@@ -141,7 +142,8 @@ class Configured:
         if not space.parameters:
             msg = f"the space has no parameter, so {self.algorithm!r} has nothing to choose"
             raise EmptySpace(msg)
-        return self.algorithm.propose(space, history, n, context, self.settings)
+        with one_thread():
+            return self.algorithm.propose(space, history, n, context, self.settings)
 
 
 def _of_module(name: str) -> Algorithm:
