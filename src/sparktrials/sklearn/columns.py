@@ -125,7 +125,12 @@ def _named(column: str | int, i: int) -> str:
     return f"column{i}" if "__" in f"{column}_" else str(column)
 
 
-def _listed(step: Any) -> list[Any]:  # noqa: ANN401 - an estimator
+def _listed(step: Any) -> list[Any]:  # noqa: ANN401 - a ColumnTransformer
+    # However scikit-learn is set: texts become sparse, which no frame holds.
+    parts = [part for _, branch, _ in step.transformers for _, part in branch.steps]
+    for part in parts:
+        if hasattr(part, "set_output"):
+            part.set_output(transform="default")
     return [step]
 
 

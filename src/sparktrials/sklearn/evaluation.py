@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, get_scorer, r2_score
 from sklearn.utils.validation import _check_sample_weight
@@ -323,7 +324,8 @@ def fit_pipeline(
         weight = {}
         if sample_weight is not None:
             weight[f"{pipeline.steps[-1][0]}__sample_weight"] = sample_weight
-        return pipeline.fit(X, y, **weight), None
+        with _weights_go_by_step(weight):
+            return pipeline.fit(X, y, **weight), None
     front = pipeline[:-1]
     if len(front):
         X = front.fit_transform(X, y)
@@ -343,6 +345,11 @@ def fit_pipeline(
     # The steps are fitted where they stand; a learner that was copied takes its place.
     pipeline.steps[-1] = (pipeline.steps[-1][0], learner)
     return pipeline, done
+
+
+def _weights_go_by_step(weight: Mapping[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which ``step__sample_weight`` is taken, however scikit-learn is set."""
+    return config_context(enable_metadata_routing=False) if weight else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -29,6 +29,10 @@ def stopped_rising(scores: list[float]) -> bool:
     return max(scores[:split]) >= max(scores[split:])
 
 
+def _is_early_stopping(name: str) -> bool:
+    return name.rpartition("__")[2] == "early_stopping"
+
+
 def learn_in_rounds(
     learner: Any,  # noqa: ANN401 - has partial_fit
     X: Any,  # noqa: ANN401 - as the preprocessing left it
@@ -74,6 +78,10 @@ def learn_in_rounds(
         present = np.unique(y)
         weights = compute_class_weight("balanced", classes=present, y=y)
         learner.set_params(class_weight=dict(zip(present.tolist(), weights.tolist(), strict=True)))
+    if hasattr(learner, "get_params"):
+        # Rounds end by the validation part's score; scikit-learn refuses to end them itself.
+        ends = [n for n, v in learner.get_params().items() if _is_early_stopping(n) and v is True]
+        learner.set_params(**dict.fromkeys(ends, False))
     while done < rounds and not stopped_rising(scores):
         rng.shuffle(order)
         known = {} if classes is None else {"classes": classes}

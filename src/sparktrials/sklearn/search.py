@@ -35,6 +35,7 @@ from sparktrials.sklearn.grids import check_no_grid
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
+from sparktrials.sklearn.splitting import places_of
 from sparktrials.sklearn.validation import check_is_there
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
@@ -184,7 +185,8 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = list(cv.split(X, y, **routed.splitter.split))
+        pairs = cv.split(X, y, **routed.splitter.split)
+        splits = [(places_of(train), places_of(test)) for train, test in pairs]
         several = getattr(scorers, "_scorers", None)
         names = None if several is None else list(several)
         metric = self.refit if isinstance(self.refit, str) else (names or [None])[0]

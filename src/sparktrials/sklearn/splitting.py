@@ -22,7 +22,7 @@ from sklearn.utils import _safe_indexing
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["Splitting", "all_have", "rows_of"]
+__all__ = ["Splitting", "all_have", "places_of", "rows_of"]
 
 #: Bytes from which rows that follow one another are not copied.
 _LARGE = 1 << 25
@@ -62,6 +62,12 @@ def _read_only(part: Any) -> Any:  # noqa: ANN401 - an array
 
 def _read_only_frame(part: Any) -> Any:  # noqa: ANN401 - a frame
     return type(part)(_read_only(part.to_numpy()), part.index, part.columns, copy=False)
+
+
+def places_of(part: Any) -> Any:  # noqa: ANN401 - an array, or what becomes one
+    """Return a part of a split as places, which it may be, or a mask of all samples."""
+    part = np.asarray(part)
+    return np.flatnonzero(part) if part.dtype == bool else part
 
 
 def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # noqa: ANN401 - arrays
@@ -117,7 +123,7 @@ class Splitting:
         if self.cv is not None:
             self._check_alone()
             splitter = check_cv(self.cv, y, classifier=classification)
-            return [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, self.groups)]
+            return [(places_of(a), places_of(b)) for a, b in splitter.split(X, y, self.groups)]
         n = len(y)
         if self.n_folds is not None:
             splitter = self._folds(classification=classification, seed=seed)
