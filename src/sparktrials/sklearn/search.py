@@ -33,6 +33,7 @@ from sparktrials.sklearn.folds import (
 )
 from sparktrials.sklearn.grids import check_no_grid
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
+from sparktrials.sklearn.parameters import check_parameters
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
 from sparktrials.sklearn.splitting import places_of
@@ -180,6 +181,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         check_is_there(X, y)
         tree = tree_of(self.space)
         space = compile_space(tree)
+        check_parameters(tree, self.estimator)
         scorers, refit_metric = self._scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)

@@ -1,0 +1,170 @@
+"""What a space makes is tried before the first trial: names and values of parameters.
+
+Only what is sure to fail in each trial is refused: some points of the space are drawn, and all of
+them must be wrong in the same way. What a user's function raises is for the trials to say.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sparktrials.errors import InvalidArgument
+from sparktrials.space import compile_space
+from sparktrials.space.codec import Codec
+
+__all__ = ["check_parameters", "check_values", "close_to", "made_by"]
+
+#: Points that are drawn to see names, and those of which values are looked at, too.
+_POINTS, _FEW = 30, 5
+
+
+def made_by(tree: Any, n: int = _POINTS) -> tuple[list[Any], list[Exception]]:  # noqa: ANN401
+    """Return what some points of a space become, and what others raised instead."""
+    space = compile_space(tree)
+    codec = Codec.of(space)
+    uniform = np.random.default_rng(0).random((n if len(codec) else 1, len(codec)))
+    made: list[Any] = []
+    errors: list[Exception] = []
+    for point in codec.decode(codec.from_unit(uniform)):
+        try:
+            made.append(space.build(point))
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            errors.append(error)
+    return made, errors
+
+
+def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tree, an estimator
+    """Refuse a space that makes no parameters of an estimator.
+
+    Raises
+    ------
+    InvalidArgument
+        If it never becomes a dict, or has a name that is never a parameter's.
+    InvalidParameterError
+        If the values are never those that the estimator takes.
+    """
+    made, _ = made_by(tree)
+    if made and not any(isinstance(one, Mapping) for one in made):
+        kind = type(made[0]).__name__
+        msg = (
+            f"space must be a dict of the estimator's parameters, but becomes a {kind}: write "
+            "{'C': hp.uniform('C', 0, 1), ...}, or hp.choice('case', [...]) of such dicts"
+        )
+        raise InvalidArgument(msg)
+    candidates = [one for one in made if isinstance(one, Mapping)]
+    _check_names(candidates, estimator)
+    check_values(list(_with(estimator, candidates[:_FEW])))
+
+
+def _check_names(candidates: Sequence[Mapping[str, Any]], estimator: Any) -> None:  # noqa: ANN401
+    known = _names_of(estimator)
+    if known is None:
+        return
+    right: set[str] = set()
+    wrong: dict[str, None] = {}
+    for one in candidates:
+        if right.issuperset(one) or known.issuperset(one):
+            right.update(one)
+            continue
+        other = clone(estimator)
+        for name, value in one.items():  # others may put a step there that has it
+            if name in known:
+                _is_set(other, name, value)
+        for name, value in one.items():
+            if name in known or _is_set(other, name, value):
+                right.add(name)
+            else:
+                wrong[name] = None
+    if never := [name for name in wrong if name not in right]:
+        meant = ", ".join(f"{name!r}{close_to(name, known)}" for name in never)
+        msg = (
+            f"space: Invalid parameter {meant} for estimator {type(estimator).__name__}; "
+            "estimator.get_params() has their names"
+        )
+        raise InvalidArgument(msg)
+
+
+def _names_of(estimator: Any) -> set[str] | None:  # noqa: ANN401
+    try:
+        return set(estimator.get_params(deep=True))
+    except Exception:  # noqa: BLE001 - not scikit-learn's; trials will say what is wrong
+        return None
+
+
+def _is_set(estimator: Any, name: str, value: Any) -> bool:  # noqa: ANN401
+    """Whether an estimator has a parameter of that name; what else is wrong is not asked."""
+    try:
+        estimator.set_params(**{name: clone(value, safe=False)})
+    except ValueError as error:
+        return "nvalid parameter" not in str(error)
+    except Exception:  # noqa: BLE001 - of the value
+        return True
+    return True
+
+
+def close_to(name: object, known: set[str]) -> str:
+    """Return which name may have been meant, in a few words; empty if none is near."""
+    said = str(name)
+    by_case = [one for one in known if one.lower() == said.lower()]
+    ends = sorted(one for one in known if one.lower().endswith(f"__{said.lower()}"))
+    parts = [said[i + 2 :] for i in range(len(said)) if said[i : i + 2] == "__"]
+    inner = [part for part in parts if part in known]
+    near = difflib.get_close_matches(said, sorted(known), n=1)
+    found = (by_case or ends or inner or near)[:3]
+    return f" (did you mean {' or '.join(map(repr, found))}?)" if found else ""
+
+
+def _with(estimator: Any, candidates: Sequence[Mapping[str, Any]]) -> Iterator[Any]:  # noqa: ANN401
+    for one in candidates:
+        try:
+            yield clone(estimator).set_params(**clone(dict(one), safe=False))
+        except Exception:  # noqa: BLE001, S112 - some parameter's own rules; a trial says
+            continue
+
+
+def check_values(models: Sequence[Any], *, of: str = "space") -> None:
+    """Refuse models of which none has parameters that it takes.
+
+    Raises
+    ------
+    InvalidParameterError
+        With what scikit-learn says of the first.
+    """
+    said = [] if get_config().get("skip_parameter_validation") else list(map(_wrong_with, models))
+    if not said or not all(said):
+        return
+    msg = f"{of} makes nothing that can be fitted: {said[0]}"
+    if "must be an int" in said[0] and ".0 instead" in said[0]:
+        msg += (
+            " hp.quniform gives floats: write hp.uniformint('label', low, high), or scope.int(...) "
+            "around it"
+        )
+    raise InvalidParameterError(msg)
+
+
+def _wrong_with(model: Any) -> str:  # noqa: ANN401 - an estimator, or several
+    if isinstance(model, (list, tuple)):
+        return next(filter(None, map(_wrong_with, model)), "")
+    if isinstance(model, type) or not hasattr(model, "get_params"):
+        return ""
+    try:
+        parts = [model, *model.get_params(deep=True).values()]
+    except Exception:  # noqa: BLE001 - not scikit-learn's
+        return ""
+    for part in parts:
+        if isinstance(part, type) or not hasattr(part, "_validate_params"):
+            continue
+        try:
+            part._validate_params()  # noqa: SLF001 - what its fit begins with
+        except InvalidParameterError as error:
+            return str(error)
+        except Exception:  # noqa: BLE001, S112 - a class of one's own without constraints
+            continue
+    return ""

@@ -1,0 +1,71 @@
+"""Parameters that an estimator has not, and values that it never takes, are said at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sparktrials import Trials, hp, scope
+from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn import SparkTrialsSearchCV
+
+X, Y = np.arange(40.0).reshape(-1, 2), np.arange(20) % 2
+C = hp.uniform("C", 1, 2)
+
+
+def refused(estimator, space, error, match):
+    trials = Trials()
+    with pytest.raises(error, match=match):
+        SparkTrialsSearchCV(estimator, space, 2, trials=trials, cv=2).fit(X, Y)
+    assert not len(trials)
+
+
+@pytest.mark.parametrize(
+    ("space", "meant"),
+    [
+        ({"svm__C": C}, r"'svm__C' \(did you mean 'svc__C'\?\)"),
+        ({"svc__c": C}, r"did you mean 'svc__C'\?"),
+        ({"C": C}, r"Invalid parameter 'C' \(did you mean 'svc__C'\?\) for estimator Pipe"),
+        (hp.choice("case", [{"svc__C": C}, {"svc__gama": 0.1}]), r"did you mean 'svc__gamma'\?"),
+    ],
+)
+def test_names_that_are_no_parameters(space, meant):
+    refused(make_pipeline(StandardScaler(), SVC()), space, InvalidArgument, meant)
+
+
+def test_a_name_with_a_step_that_is_not_there():
+    refused(SVC(), {"svc__C": C}, InvalidArgument, r"did you mean 'C'\?")
+
+
+@pytest.mark.parametrize("space", [C, [C, hp.choice("kernel", ["rbf", "linear"])]])
+def test_a_space_that_is_no_dict(space):
+    refused(SVC(), space, InvalidArgument, r"must be a dict .* becomes a (float|tuple|list): ")
+
+
+def test_names_that_a_step_of_the_space_has():
+    solver = hp.choice("solver", ["lbfgs", "liblinear"])
+    space = {"svc": hp.choice("m", [LogisticRegression()]), "svc__solver": solver}
+    search = SparkTrialsSearchCV(
+        make_pipeline(StandardScaler(), SVC()), space, 2, cv=2, random_state=0
+    ).fit(X, Y)
+    assert np.isfinite(search.best_score_)
+
+
+def test_whole_floats_where_ints_are_needed():
+    space = {"n_estimators": hp.quniform("n", 2, 9, 1)}
+    refused(
+        RandomForestClassifier(), space, InvalidParameterError, r"must be an int .*hp\.uniformint"
+    )
+    space = {"n_estimators": scope.int(hp.quniform("n", 2, 9, 1))}
+    SparkTrialsSearchCV(RandomForestClassifier(), space, 1, cv=2).fit(X, Y)
+
+
+def test_values_that_are_never_taken():
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    refused(pipeline, {"svc__kernel": "foo"}, InvalidParameterError, r"'kernel' parameter of SVC")
