@@ -16,12 +16,12 @@ from sparktrials.api.options import positive_int, seed_of
 from sparktrials.api.run import fmin
 from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.assembly import Recipe, joined
+from sparktrials.sklearn.assembly import joined
 from sparktrials.sklearn.best import BestPipeline
 from sparktrials.sklearn.demands import Demands, suited
 from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective
 from sparktrials.sklearn.failures import nothing_found
-from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
+from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended, entry_of
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
 from sparktrials.sklearn.spaces import is_classification, space_of
@@ -257,13 +257,15 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         file, increment = self.fit_increment_dump_filename, int(self.fit_increment)
         interrupt: KeyboardInterrupt | None = None
         try:
-            while (done := len(trials.history)) < total:
-                left = total - done
+            while True:  # once where all are there, too: are they of this space?
+                done = len(trials.history)
+                left = max(0, total - done)
                 search.send(left if file is None else min(increment, left))
                 if file is not None:
                     Path(file).write_bytes(pickle.dumps(trials))
-                if trials.fmin_cancelled_reason or len(trials.history) == done:
-                    break  # by a limit of the trials' own, or because all points were tried
+                more = done < len(trials.history) < total
+                if trials.fmin_cancelled_reason or not more:
+                    break  # also by a limit of the trials' own, or because all points were tried
         except KeyboardInterrupt as error:
             interrupt = error
         search.close()
@@ -362,7 +364,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         starts = starting_points(tree, compiled, samples=len(y)) if by_portfolio else []
         while True:
             sent = yield self.trials_
-            increment = sent or increment
+            increment = increment if sent is None else sent
             if starts:  # what is tried stays tried
                 starts = untried(starts, self.trials_.history)
             self._search(objective, tree, starts[:increment], increment)
@@ -390,8 +392,4 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         )
 
     def _entries(self) -> list[Entry]:
-        tried = [
-            (trial, Recipe.of(self._compiled.build(trial.point)))
-            for trial in ended(self.trials_.history)
-        ]
-        return [Entry(t, recipe.learner_name, recipe.preprocessing_names) for t, recipe in tried]
+        return [entry_of(self._compiled, trial) for trial in ended(self.trials_.history)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import inspect
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -262,8 +263,7 @@ class PipelineObjective:
             if self.judgement.scorer is not None:
                 score = self.judgement.score(fitted, X_val, y_val, judge_weight)
             else:
-                wanted = fitted.predict_proba if self.judgement.continuous else fitted.predict
-                predicted = np.asarray(wanted(X_val))
+                predicted = self._predicted(fitted, X_val)
             score_s = time.perf_counter() - start
         return _Fold(
             score=score,
@@ -275,6 +275,18 @@ class PipelineObjective:
             score_s=score_s,
             warnings=dict(counted),
         )
+
+    def _predicted(self, fitted: Any, X: Any) -> np.ndarray:  # noqa: ANN401
+        """Return labels, numbers, or probabilities of all labels, those of absent ones being 0."""
+        if not self.judgement.continuous:
+            return np.asarray(fitted.predict(X))
+        found = np.asarray(fitted.predict_proba(X))
+        classes = self.data.value.classes
+        if classes is None or found.shape[1] == len(classes):
+            return found
+        every = np.zeros((len(found), len(classes)))
+        every[:, np.searchsorted(classes, fitted.classes_)] = found
+        return every
 
     def _found(self, folds: Sequence[_Fold], recipe: Recipe) -> dict[str, Any]:
         """Return the loss by some folds, and what it is made of."""
@@ -354,8 +366,14 @@ def _weights_go_by_step(weight: Mapping[str, Any]) -> contextlib.AbstractContext
 
 @contextlib.contextmanager
 def _counted_warnings() -> Iterator[collections.Counter[str]]:
-    """Count warnings by category instead of showing them, however many there are."""
+    """Count warnings by category instead of showing them, however many there are.
+
+    In the main thread only: who shows them is the whole process's affair.
+    """
     counted: collections.Counter[str] = collections.Counter()
+    if threading.current_thread() is not threading.main_thread():
+        yield counted
+        return
 
     def count(  # noqa: PLR0917 - the standard library's signature
         message: Warning | str,

@@ -12,13 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparktrials.api.frames import pandas_frame
 from sparktrials.api.table import Column
+from sparktrials.sklearn.assembly import Recipe
 from sparktrials.sklearn.failures import causes_of
 from sparktrials.study.trial import Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Entry", "Leaderboard", "ended"]
+    from sparktrials.space import Space
+
+__all__ = ["Entry", "Leaderboard", "ended", "entry_of"]
 
 #: Characters of a message in a row, and of a pipeline in the report.
 _LONGEST = 200
@@ -48,6 +51,15 @@ class Entry:
     def loss(self) -> float | None:
         """The loss, where there is one."""
         return self.trial.loss if self.trial.state is TrialState.OK else None
+
+
+def entry_of(space: Space, trial: Trial) -> Entry:
+    """Return what a trial tried, as far as that can be built: else it has failed for it."""
+    try:
+        recipe = Recipe.of(space.build(trial.point))
+    except Exception:  # noqa: BLE001 - a function of the user's: the trial says what it raised
+        return Entry(trial, "?")
+    return Entry(trial, recipe.learner_name, recipe.preprocessing_names)
 
 
 class Leaderboard:

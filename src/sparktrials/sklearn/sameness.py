@@ -20,6 +20,8 @@ __all__ = ["DATA", "check_same", "digest_of"]
 DATA = "data"
 #: Rows of features that are looked at, at most.
 _ROWS = 1_000
+#: Parameters of estimators that change no result.
+_ASIDE = frozenset({"n_jobs", "verbose"})
 
 
 def digest_of(X: Any, y: Any, *judged_by: object) -> str:  # noqa: ANN401 - any data
@@ -33,7 +35,7 @@ def digest_of(X: Any, y: Any, *judged_by: object) -> str:  # noqa: ANN401 - any 
     X, y
         Features and target.
     judged_by
-        Scorers, their names, numbers of folds: what else makes losses comparable.
+        Scorers, their names, numbers of folds, estimators: what else makes losses comparable.
     """
     judges = hashlib.sha256(repr([_named(one) for one in judged_by]).encode())
     found = hashlib.sha256(repr(np.shape(X)).encode())
@@ -47,13 +49,31 @@ def digest_of(X: Any, y: Any, *judged_by: object) -> str:  # noqa: ANN401 - any 
 
 
 def _named(judge: object) -> str:
-    """Return a name of it that is the same in the next process."""
-    if isinstance(judge, (str, int, list, tuple, type(None))):
+    """Return a name of it that is the same in the next process, without any address."""
+    if isinstance(judge, (str, int, float, type(None))):
         return repr(judge)
-    if isinstance(judge, Mapping):
-        return repr([(key, _named(one)) for key, one in judge.items()])
-    scorer = getattr(judge, "_score_func", None)  # of what make_scorer has made
-    return str(getattr(scorer or judge, "__qualname__", type(judge).__qualname__))
+    if isinstance(judge, (list, tuple)):
+        parts: Iterable[object] = judge
+    elif isinstance(judge, Mapping):
+        parts = judge.items()
+    elif hasattr(judge, "_score_func"):  # what make_scorer has made
+        parts = [getattr(judge, name, None) for name in ("_score_func", "_sign", "_kwargs")]
+    elif hasattr(judge, "get_params") and not isinstance(judge, type):
+        settings = sorted(judge.get_params(deep=False).items())
+        parts = [type(judge).__qualname__, *(pair for pair in settings if pair[0] not in _ASIDE)]
+    else:
+        return _named_function(judge)
+    return repr([_named(part) for part in parts])
+
+
+def _named_function(judge: object) -> str:
+    """Return its name; a function that has none of its own is told by what it says, too."""
+    name = str(getattr(judge, "__qualname__", type(judge).__qualname__))
+    code = getattr(judge, "__code__", None)
+    if code is None or not ("<lambda>" in name or "<locals>" in name):
+        return name
+    constants = [c for c in code.co_consts if isinstance(c, (str, float, int))]
+    return repr([name, code.co_names, constants])
 
 
 def _add(found: Any, values: np.ndarray) -> None:  # noqa: ANN401 - of hashlib
@@ -87,8 +107,8 @@ def check_same(history: Iterable[Trial], digest: str, *, any_data: bool = False)
     if otherwise:
         msg = (
             f"trials has {otherwise} results that were judged by another scoring, loss or number "
-            "of folds than this fit's, with which their losses cannot be compared: fit without "
-            "warm_start, and with trials of its own"
+            "of folds, or are of another estimator, than this fit's, with which their losses "
+            "cannot be compared: fit without warm_start, and with trials of its own"
         )
         raise InvalidArgument(msg)
     others = 0 if any_data else sum(found != digest for found in known)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context, clone, is_classifier
@@ -41,7 +41,19 @@ from sparktrials.sklearn.validation import check_is_there
 from sparktrials.sklearn.where import trials_for
 from sparktrials.space import compile_space
 
+if TYPE_CHECKING:
+    from sparktrials.space import Point, Space
+
 __all__ = ["HyperoptSearchCV", "SparkTrialsSearchCV"]
+
+
+def _candidate(space: Space, point: Point) -> dict[str, Any]:
+    """Return a trial's parameters; none of one that cannot be built, which has failed for that."""
+    try:
+        found = space.build(point)
+    except Exception:  # noqa: BLE001 - a function of the user's: the trial says what it raised
+        return {}
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def _without(search: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 - a class
@@ -203,7 +215,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             return_train_score=self.return_train_score,
             error_score=self.error_score,
         )
-        digest = digest_of(X, y, self.scoring, len(splits))
+        digest = digest_of(X, y, self.scoring, len(splits), self.estimator)
         goes_on = self.warm_start and hasattr(self, "trials_")
         if not goes_on:
             self.trials_ = self._new_trials()
@@ -248,7 +260,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(rows[0]["test_scores"])
             refit_metric = self.refit
-        candidates = [space.build(trial.point) for trial in finished]
+        candidates = [_candidate(space, trial.point) for trial in finished]
         with warnings.catch_warnings():
             if self.prune:  # a pruned trial has folds without a score: no reason to warn
                 warnings.filterwarnings("ignore", ".* scores are non-finite", UserWarning)
