@@ -20,13 +20,16 @@ import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sklearn
 
 from sparktrials import hp, scope
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.space.nodes import Constant, Node, Switch
+
+if TYPE_CHECKING:
+    from sparktrials.sklearn.earlier import Translation
 
 __all__ = [
     "FLAG",
@@ -229,6 +232,8 @@ class Component:
         What data it takes that not every data set is.
     fails
         What may still go wrong with data that it takes, in a few words.
+    earlier
+        Makes of arguments that Hyperopt-Sklearn has those of its class.
     """
 
     name: str
@@ -239,6 +244,7 @@ class Component:
     cases: tuple[Cases, ...] = ()
     needs: Needs = ""
     fails: str = ""
+    earlier: Translation | None = None
 
     def __call__(self, label: object, /, **given: object) -> Node:
         """Return a search-space node that makes the estimator.
@@ -260,6 +266,8 @@ class Component:
         if not isinstance(label, str):
             msg = f"{self.name} takes a label (str) first, got {label!r}"
             raise InvalidArgumentType(msg)
+        if self.earlier is not None:
+            given = self.earlier(self.name, given)
         make = class_of(self.path)
         known = parameters_of(make)
         unknown = [] if known is None else [name for name in given if name not in known]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sparktrials.sklearn.component import FLAG, SKLEARN, Cases, Component, OneOf, Real, Whole
+from sparktrials.sklearn.earlier import passive_aggressive
 
 __all__ = [
     "logistic_regression",
@@ -171,6 +172,7 @@ passive_aggressive_classifier = (
             "max_iter": 1000,
             **_WEIGHTS,
         },
+        earlier=passive_aggressive("hinge"),
     )
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparktrials.sklearn.component import FLAG, SKLEARN, Cases, Component, OneOf, Real, Whole
+from sparktrials.sklearn.earlier import Translation, passive_aggressive, renamed
 
 __all__ = [
     "ard_regression",
@@ -40,6 +41,8 @@ __all__ = [
 
 #: Since 1.8 passive-aggressive learning is a learning rate of SGD, and its class is deprecated.
 _HAS_PASSIVE_AGGRESSIVE = SKLEARN < (1, 8)
+#: Since 1.7 ``alphas`` may be their number.
+_N_ALPHAS = renamed({"n_alphas": "alphas"}) if SKLEARN >= (1, 7) else None
 
 _ALPHA = Real(1e-5, 1e3, log=True)
 _SPARSE_ALPHA = Real(1e-5, 10.0, log=True)
@@ -69,14 +72,22 @@ _RATES = Cases(
 
 
 def _regressor(
-    name: str, short: str, made_by: str, table: Mapping[str, object], *cases: Cases
+    name: str,
+    short: str,
+    made_by: str,
+    table: Mapping[str, object],
+    *cases: Cases,
+    earlier: Translation | None = None,
 ) -> Component:
-    return Component(name, short, f"sklearn.linear_model.{made_by}", "regressor", table, cases)
-
-
-def _of_several(name: str, made_by: str, table: Mapping[str, object]) -> Component:
     path = f"sklearn.linear_model.{made_by}"
-    return Component(name, name, path, "regressor", table, needs="several targets")
+    return Component(name, short, path, "regressor", table, cases, earlier=earlier)
+
+
+def _of_several(
+    name: str, made_by: str, table: Mapping[str, object], earlier: Translation | None = None
+) -> Component:
+    path = f"sklearn.linear_model.{made_by}"
+    return Component(name, name, path, "regressor", table, needs="several targets", earlier=earlier)
 
 
 def _of_positive(name: str, made_by: str, table: Mapping[str, object]) -> Component:
@@ -120,6 +131,7 @@ lasso_cv = _regressor(
     "lasso_cv",
     "LassoCV",
     {"eps": Real(1e-5, 1e-2, log=True), "cv": _FOLDS, "selection": _SELECTION, **_MORE},
+    earlier=_N_ALPHAS,
 )
 elastic_net_cv = _regressor(
     "elastic_net_cv",
@@ -132,6 +144,7 @@ elastic_net_cv = _regressor(
         "selection": _SELECTION,
         **_MORE,
     },
+    earlier=_N_ALPHAS,
 )
 multi_task_lasso = _of_several(
     "multi_task_lasso", "MultiTaskLasso", {"alpha": _SPARSE_ALPHA, **_MORE}
@@ -145,11 +158,13 @@ multi_task_lasso_cv = _of_several(
     "multi_task_lasso_cv",
     "MultiTaskLassoCV",
     {"eps": Real(1e-5, 1e-2, log=True), "cv": _FOLDS, **_MORE},
+    _N_ALPHAS,
 )
 multi_task_elastic_net_cv = _of_several(
     "multi_task_elastic_net_cv",
     "MultiTaskElasticNetCV",
     {"eps": Real(1e-5, 1e-2, log=True), "l1_ratio": _L1_RATIOS, "cv": _FOLDS, **_MORE},
+    _N_ALPHAS,
 )
 poisson_regressor = _of_positive("poisson_regressor", "PoissonRegressor", _GLM)
 gamma_regressor = _of_positive("gamma_regressor", "GammaRegressor", _GLM)
@@ -262,6 +277,7 @@ passive_aggressive_regressor = (
             "average": FLAG,
             "max_iter": 1000,
         },
+        earlier=passive_aggressive("epsilon_insensitive"),
     )
 )
 

@@ -16,6 +16,7 @@ from sparktrials.sklearn.component import (
     Whole,
     class_of,
 )
+from sparktrials.sklearn.earlier import renamed
 
 if TYPE_CHECKING:
     from sparktrials.space.nodes import Node
@@ -152,14 +153,21 @@ k_bins_discretizer = _transform(
 )
 #: Each column by its own k-means, as in Hyperopt-Sklearn, with the cluster a sample belongs to
 #: rather than distances: so it is scikit-learn's own, and a pipeline with it unpickles anywhere.
-colkmeans = _transform(
+colkmeans = Component(
     "colkmeans",
-    "preprocessing.KBinsDiscretizer",
-    n_bins=Whole(2, 20, log=True),
-    encode="onehot-dense",
-    strategy="kmeans",
-    subsample=200_000,
-    **_QUANTILES,
+    "colkmeans",
+    "sklearn.preprocessing.KBinsDiscretizer",
+    "preprocessor",
+    {
+        "n_bins": Whole(2, 20, log=True),
+        "encode": "onehot-dense",
+        "strategy": "kmeans",
+        "subsample": 200_000,
+        **_QUANTILES,
+    },
+    earlier=renamed(
+        {"n_clusters": "n_bins"}, "init", "n_init", "max_iter", "tol", "copy_x", "verbose"
+    ),
 )
 pca = _transform(
     "pca",
