@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sparktrials.api.arguments import tree_of
 from sparktrials.api.keeping import new_seed
 from sparktrials.api.options import positive_int, seed_of
 from sparktrials.api.run import fmin
@@ -18,13 +17,14 @@ from sparktrials.dispatch.broadcasting import broadcast
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.assembly import joined
 from sparktrials.sklearn.best import BestPipeline
-from sparktrials.sklearn.demands import Demands, suited
+from sparktrials.sklearn.demands import Demands
+from sparktrials.sklearn.described import searched
 from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended, entry_of
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
-from sparktrials.sklearn.spaces import is_classification, space_of
+from sparktrials.sklearn.spaces import is_classification
 from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
 from sparktrials.sklearn.tags import PipelineTags
@@ -311,7 +311,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         X = checked_features(self, X, reset=True)
         y = checked_target(self, X, y, classification=classification)
         demands = Demands.of(judgement, sample_weight, in_rounds=self.use_partial_fit)
-        tree = suited(tree_of(space_of(self, None if EX_list else X)), demands)
+        tree = searched(self, X, y, judgement, demands, exogenous=bool(EX_list))
         compiled = compile_space(tree)
         if classification:
             self.classes_ = np.unique(y)

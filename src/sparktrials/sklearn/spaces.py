@@ -107,6 +107,13 @@ def _check_learner(name: str, given: object) -> None:
         msg = f"{name} is a component that was not called: {given.name}('label') makes its space"
         raise InvalidArgument(msg)
     if isinstance(given, (list, tuple)):
+        if given and isinstance(given[0], type):
+            one = given[0].__name__
+            msg = (
+                f"{name} is a {type(given).__name__} with the class {one}: parameters to search "
+                f"are written scope.call({one}, parameter=hp.uniform(...))"
+            )
+            raise InvalidArgument(msg)
         msg = f"{name} is a {type(given).__name__}: hp.choice('label', [...]) is a choice of models"
         raise InvalidArgument(msg)
 
