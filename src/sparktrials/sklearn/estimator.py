@@ -24,6 +24,7 @@ from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended, entry_of
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
+from sparktrials.sklearn.scorers import check_one_label, check_scorable
 from sparktrials.sklearn.spaces import is_classification
 from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
@@ -314,6 +315,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         tree = searched(self, X, y, judgement, demands, exogenous=bool(EX_list))
         compiled = compile_space(tree)
         if classification:
+            check_one_label(y)
             self.classes_ = np.unique(y)
         goes_on = warm_start and hasattr(self, "trials_")
         if not goes_on:
@@ -333,6 +335,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             classification=classification,
             seed=self._seed if given is None else given % 2**32,
         )
+        if classification:
+            check_scorable(judgement.scorer, y, parts)
         digest = digest_of(X, y, self.scoring, self.loss_fn, self.continuous_loss_fn, len(parts))
         check_same(self.trials_.history, digest, any_data=goes_on)
         exogenous = checked_exogenous(EX_list or (), y)

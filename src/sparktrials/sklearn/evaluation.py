@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, get_scorer, r2_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.validation import _check_sample_weight
 
 from sparktrials.dispatch.current import current_trial
@@ -25,6 +25,7 @@ from sparktrials.sklearn.assembly import Recipe, assemble
 from sparktrials.sklearn.partial_fit import learn_in_rounds
 from sparktrials.sklearn.ranks import ranks_here
 from sparktrials.sklearn.sameness import DATA
+from sparktrials.sklearn.scorers import check_scorer, named_scorer
 from sparktrials.sklearn.splitting import rows_of
 
 if TYPE_CHECKING:
@@ -101,10 +102,11 @@ class Judgement:
         if loss_fn is not None and scoring is not None:
             msg = f"loss_fn and scoring both say how to compare: give one, not {scoring!r}, too"
             raise InvalidArgument(msg)
+        check_scorer(scoring)
         if scoring is None or callable(scoring):
             scorer: Callable[..., Any] | None = scoring
         elif isinstance(scoring, str):
-            scorer = get_scorer(scoring)
+            scorer = named_scorer(scoring)
         else:
             msg = f"scoring must be the name of a scorer, a callable or None, got {scoring!r}"
             raise InvalidArgumentType(msg)

@@ -36,6 +36,7 @@ from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.parameters import check_parameters
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
+from sparktrials.sklearn.scorers import check_scorable, check_scoring
 from sparktrials.sklearn.splitting import places_of
 from sparktrials.sklearn.validation import check_is_there
 from sparktrials.sklearn.where import trials_for
@@ -112,6 +113,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
     _parameter_constraints: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             **_without(BaseSearchCV, "pre_dispatch"),
+            "scoring": [str, callable, list, tuple, dict, None],  # names are looked up by fit
             "space": "no_validation",  # by the space itself
             "max_evals": [Interval(Integral, 1, None, closed="left")],
             "algo": "no_validation",  # by fmin
@@ -194,6 +196,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         tree = tree_of(self.space)
         space = compile_space(tree)
         check_parameters(tree, self.estimator)
+        check_scoring(self.scoring)
         scorers, refit_metric = self._scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -204,6 +207,8 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         several = getattr(scorers, "_scorers", None)
         names = None if several is None else list(several)
         metric = self.refit if isinstance(self.refit, str) else (names or [None])[0]
+        if y is not None and is_classifier(self.estimator):
+            check_scorable(scorers if several is None else several.get(metric), y, splits)
         shared = CrossValidation(
             estimator=clone(self.estimator),
             X=X,

@@ -1,0 +1,98 @@
+"""A scoring that cannot score is refused before the first trial."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_error
+from sklearn.model_selection import KFold
+
+from sparktrials import Trials, hp
+from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, gaussian_nb
+
+X = np.random.default_rng(0).random((60, 2))
+BINARY = np.arange(60) % 2
+WORDS = np.where(BINARY, "yes", "no")
+THREE = np.arange(60) % 3
+
+
+def mine(y_true, y_pred):
+    return np.mean(y_true == y_pred)
+
+
+def searches(trials, scoring, cv):
+    given = {"scoring": scoring, "trials": trials, "cv": cv}
+    space = {"C": hp.uniform("C", 1, 2)}
+    return [
+        HyperoptEstimator([], classifier=gaussian_nb("n"), max_evals=1, seed=0, **given),
+        SparkTrialsSearchCV(LogisticRegression(), space, 1, **given),
+    ]
+
+
+def refused(scoring, y, match, cv=3):
+    trials = Trials()
+    for search in searches(trials, scoring, cv):
+        with pytest.raises(ValueError, match=match):
+            search.fit(X, y)
+    assert not len(trials)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "match"),
+    [
+        (accuracy_score, r"make_scorer\(accuracy_score\), or scoring='accuracy'"),
+        (mean_squared_error, r"make_scorer\(mean_squared_error, greater_is_better=False\), or"),
+        (mine, r"scoring=mine looks like .*make_scorer\(mine\)$"),
+        ("roc_acu", r"did you mean 'roc_auc'\?"),
+        ("AUC", r"did you mean 'roc_auc'\?"),
+        ("rmse", r"did you mean 'neg_root_mean_squared_error'\?"),
+        ("mean_squared_error", r"did you mean 'neg_mean_squared_error'\?"),
+    ],
+)
+def test_what_is_no_scorer(scoring, match):
+    refused(scoring, BINARY, match)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "y", "match"),
+    [
+        ("f1", WORDS, r"make_scorer\(f1_score, pos_label='no'\)"),
+        ("precision", WORDS, r"make_scorer\(precision_score, pos_label='no'\)"),
+        ("recall", np.where(BINARY, 2, 7), r"make_scorer\(recall_score, pos_label=2\)"),
+        ("average_precision", WORDS, r"response_method=.*, pos_label='no'\)"),
+        ("f1", THREE, r"scoring='f1_macro'"),
+        ("roc_auc", THREE, r"scoring='roc_auc_ovr'"),
+    ],
+)
+def test_labels_that_cannot_be_scored(scoring, y, match):
+    refused(scoring, y, match)
+
+
+def test_a_fold_of_one_label():
+    y = np.sort(BINARY)
+    refused("roc_auc", y, r"fold 1 of 3.*all have the label 0: split by", cv=KFold(3))
+    with pytest.raises(InvalidArgument, match="all have the label 1"):
+        HyperoptEstimator(classifier=gaussian_nb("n"), scoring="roc_auc").fit(X, y)
+
+
+def test_one_class():
+    with pytest.raises(ValueError, match="y has one class only, 'a', in all 60 samples"):
+        HyperoptEstimator(classifier=gaussian_nb("n")).fit(X, ["a"] * 60)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "y"),
+    [
+        (make_scorer(f1_score, pos_label="yes"), WORDS),
+        ("roc_auc", WORDS),
+        ("f1", BINARY),
+        ("roc_auc_ovr", THREE),
+        ("f1_macro", THREE),
+        (lambda model, X, y: model.score(X, y), THREE),
+    ],
+)
+def test_what_can_be_scored(scoring, y):
+    for search in searches(None, scoring, 3):
+        search.fit(X, y)
