@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.preprocessing import TargetEncoder
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sparktrials.api.view import best_of
@@ -97,7 +98,16 @@ class BestPipeline:
         if not fit_preproc:
             return getattr(self.best_pipeline_, method)(X)
         front = self.best_pipeline_[:-1]
-        X = front.fit_transform(X) if len(front) else X
+        if len(front):
+            by_target = [v for v in front.get_params().values() if isinstance(v, TargetEncoder)]
+            if by_target:
+                msg = (
+                    "fit_preproc=True fits the preprocessing anew without a target, but the best "
+                    "pipeline has a TargetEncoder, which learns from it: predict without "
+                    "fit_preproc, or retrain_best_model_on_full_data(X, y)"
+                )
+                raise InvalidArgument(msg)
+            X = front.fit_transform(X)
         return getattr(self.best_pipeline_[-1], method)(X)
 
     def predict(
@@ -122,7 +132,8 @@ class BestPipeline:
         NotFittedError
             Before a fit, or if the best pipeline was not refitted.
         InvalidArgument
-            If `EX_list` has more or fewer data sets than in `fit`.
+            If `EX_list` has more or fewer data sets than in `fit`, or with `fit_preproc` the
+            preprocessing learns from the target.
         """
         predicted = self._called("predict", X, EX_list, fit_preproc=fit_preproc)
         if predicted.ndim == 2 and predicted.shape[1] == 1:  # noqa: PLR2004 - CatBoost makes columns

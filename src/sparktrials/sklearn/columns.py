@@ -30,6 +30,7 @@ from sklearn.preprocessing import (
 from sparktrials import hp, scope
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.kinds import Kind, is_of_cells, kinds_of
+from sparktrials.sklearn.validation import listed
 from sparktrials.space.nodes import Constant, Node
 
 __all__ = ["columns_preprocessing", "filled_preprocessing"]
@@ -38,6 +39,8 @@ __all__ = ["columns_preprocessing", "filled_preprocessing"]
 _PARTS_OF_DATES = ("year", "month", "day_of_year", "day_of_week", "hour")
 #: Of a number's distribution.
 _QUANTILES = 200
+#: How the names of Arrow's types begin that are days.
+_DAYS = ("date32", "date64")
 #: What stands for a missing word.
 _MISSING = "missing"
 
@@ -61,12 +64,11 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     kinds = dict(zip(columns, kinds_of(X).values(), strict=True))
     objects = {c for c, n in zip(columns, X.columns, strict=True) if is_of_cells(X, n)}
     # Arrow's days have no hours.
-    days = {
-        c for c, n in zip(columns, X.columns, strict=True) if str(X[n].dtype).startswith("date32")
-    }
+    days = {c for c, n in zip(columns, X.columns, strict=True) if str(X[n].dtype).startswith(_DAYS)}
     polars = not hasattr(X, "iloc")
     if polars and kinds:
         _check_taken(X)
+        _check_times([name for name in X.columns if kinds[name] in {"date", "duration"}], X)
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
     if numeric:
@@ -109,6 +111,21 @@ def _check_taken(X: Any) -> None:  # noqa: ANN401 - a frame that is not of panda
             f"scikit-learn {sklearn.__version__} takes no columns of a {type(X).__name__} of this "
             f"version of {type(X).__module__.partition('.')[0]} ({error}): give X.to_pandas(), or "
             "install a newer scikit-learn"
+        )
+        raise InvalidArgument(msg) from error
+
+
+def _check_times(names: Sequence[str], X: Any) -> None:  # noqa: ANN401 - a frame of polars
+    """Refuse dates and durations where what pandas makes of them cannot be had."""
+    if not names:
+        return
+    try:
+        X[:1].select(names).to_pandas()
+    except ImportError as error:
+        msg = (
+            f"columns of dates or durations of polars, {listed(names)}, become parts of dates by "
+            f"pandas and pyarrow ({error}): pip install pandas pyarrow, or make numbers of them, "
+            f"as X.with_columns(polars.col({names[0]!r}).cast(int)) does"
         )
         raise InvalidArgument(msg) from error
 

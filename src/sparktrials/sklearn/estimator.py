@@ -30,7 +30,7 @@ from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
 from sparktrials.sklearn.tags import PipelineTags
 from sparktrials.sklearn.validation import checked_exogenous, checked_features, checked_target
-from sparktrials.sklearn.where import trials_for
+from sparktrials.sklearn.where import kept_to, trials_for
 from sparktrials.space import Point, compile_space
 
 __all__ = ["HyperoptEstimator"]
@@ -381,19 +381,20 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         points: list[Point],
         increment: int,
     ) -> None:
-        fmin(
-            objective,
-            tree,
-            algo=self.algo,
-            max_evals=len(self.trials_.history) + increment - len(points),  # these are on top
-            points_to_evaluate=points,
-            trials=self.trials_,
-            rstate=self._seed,
-            catch_eval_exceptions=True,
-            verbose=bool(self.verbose),
-            show_progressbar=bool(self.verbose),
-            return_argmin=False,
-        )
+        with kept_to(self.trials_, self.trial_timeout):
+            fmin(
+                objective,
+                tree,
+                algo=self.algo,
+                max_evals=len(self.trials_.history) + increment - len(points),  # these are on top
+                points_to_evaluate=points,
+                trials=self.trials_,
+                rstate=self._seed,
+                catch_eval_exceptions=True,
+                verbose=bool(self.verbose),
+                show_progressbar=bool(self.verbose),
+                return_argmin=False,
+            )
 
     def _entries(self) -> list[Entry]:
         return [entry_of(self._compiled, trial) for trial in ended(self.trials_.history)]

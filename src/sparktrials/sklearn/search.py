@@ -39,7 +39,7 @@ from sparktrials.sklearn.sameness import check_same, digest_of
 from sparktrials.sklearn.scorers import check_scorable, check_scoring
 from sparktrials.sklearn.splitting import places_of
 from sparktrials.sklearn.validation import check_is_there
-from sparktrials.sklearn.where import trials_for
+from sparktrials.sklearn.where import kept_to, trials_for
 from sparktrials.space import compile_space
 
 if TYPE_CHECKING:
@@ -234,23 +234,24 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             with_train_scores=self.return_train_score,
         )
         earlier = (trial.result for trial in self.trials_.history)
-        fmin(
-            FoldsObjective(
-                shared=broadcast(shared),
-                metric=metric,
-                digest=digest,
-                race=race_of(earlier, len(splits)) if self.prune else None,
-            ),
-            tree,
-            algo=self.algo,
-            max_evals=self.max_evals,
-            trials=self.trials_,
-            rstate=seed_of(self.random_state, "random_state"),
-            catch_eval_exceptions=self.error_score != "raise",
-            verbose=bool(self.verbose),
-            show_progressbar=bool(self.verbose),
-            return_argmin=False,
-        )
+        with kept_to(self.trials_, self.trial_timeout):
+            fmin(
+                FoldsObjective(
+                    shared=broadcast(shared),
+                    metric=metric,
+                    digest=digest,
+                    race=race_of(earlier, len(splits)) if self.prune else None,
+                ),
+                tree,
+                algo=self.algo,
+                max_evals=self.max_evals,
+                trials=self.trials_,
+                rstate=seed_of(self.random_state, "random_state"),
+                catch_eval_exceptions=self.error_score != "raise",
+                verbose=bool(self.verbose),
+                show_progressbar=bool(self.verbose),
+                return_argmin=False,
+            )
         finished = ended(self.trials_.history)
         rows = rows_of_trials(
             finished,

@@ -114,6 +114,8 @@ def _not_finite() -> dict[str, bool]:
 
 
 def _note(estimator: Any, X: Any, *, reset: bool) -> None:  # noqa: ANN401
+    if reset:  # texts have no columns: scikit-learn leaves the number of an earlier fit
+        estimator.__dict__.pop("n_features_in_", None)
     if SKLEARN < (1, 6):
         estimator._check_feature_names(X, reset=reset)  # noqa: SLF001 - what there is in 1.4, 1.5
         estimator._check_n_features(X, reset=reset)  # noqa: SLF001

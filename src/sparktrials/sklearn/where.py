@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from sparktrials.api.local import cpus
@@ -10,7 +12,7 @@ from sparktrials.api.trials import Trials
 from sparktrials.dispatch.processes import ProcessDispatcher
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["TimedTrials", "trials_for"]
+__all__ = ["TimedTrials", "kept_to", "trials_for"]
 
 
 class TimedTrials(Trials):
@@ -63,6 +65,26 @@ def trials_for(given: Any, trial_timeout: object) -> Trials:  # noqa: ANN401 - c
                 "Trials(n_jobs=2) or SparkTrials()"
             )
             raise InvalidArgument(msg)
-        theirs = trials.trial_timeout
-        trials.trial_timeout = seconds if theirs is None else min(seconds, theirs)
     return trials
+
+
+@contextlib.contextmanager
+def kept_to(trials: Trials, trial_timeout: object) -> Iterator[None]:
+    """Keep trials to a time-out while they run; their own one stays what it is.
+
+    Parameters
+    ----------
+    trials
+        Of a search, as `trials_for` returns them.
+    trial_timeout
+        Seconds for one trial, or None: theirs. Where they have one, too, the shorter one holds.
+    """
+    seconds = positive_seconds("trial_timeout", trial_timeout)
+    theirs = trials.trial_timeout
+    if seconds is not None:
+        own = isinstance(trials, TimedTrials)
+        trials.trial_timeout = seconds if own or theirs is None else min(seconds, theirs)
+    try:
+        yield
+    finally:
+        trials.trial_timeout = theirs

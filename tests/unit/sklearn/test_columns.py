@@ -410,3 +410,52 @@ def test_polars_that_scikit_learn_is_too_old_for(monkeypatch):
     monkeypatch.setattr(ColumnTransformer, "fit", fit)
     with pytest.raises(InvalidArgument, match=r"takes no columns of a DataFrame .*to_pandas\(\)"):
         search().fit(polars.DataFrame({"a": ["x", "y"] * 10}), [0, 1] * 10)
+
+
+@pytest.mark.newest
+def test_dates_of_arrow():
+    pyarrow = pytest.importorskip("pyarrow")
+    days = [dt.date(2020, 1, 1) + dt.timedelta(days=i) for i in range(60)]
+    days[3] = None
+    for made in (pyarrow.date32(), pyarrow.date64()):
+        X = pd.DataFrame({"day": pd.Series(days, dtype=object).astype(pd.ArrowDtype(made))})
+        assert list(kinds_of(X).values()) == ["date"]
+        y = np.arange(60) > 30
+        found = search(max_evals=1).fit(X, y, cv_shuffle=True)
+        assert found.score(X, y) > 0.9
+
+
+@pytest.mark.newest
+def test_dates_of_polars_need_packages(monkeypatch):
+    polars = pytest.importorskip("polars")
+
+    def missing(_):
+        message = "No module named 'pyarrow'"
+        raise ModuleNotFoundError(message)
+
+    X = polars.DataFrame({"n": range(40), "day": [dt.date(2020, 1, 1 + i % 28) for i in range(40)]})
+    monkeypatch.setattr(polars.DataFrame, "to_pandas", missing)
+    with pytest.raises(InvalidArgument, match=r"polars, 'day', .* pip install pandas pyarrow"):
+        search().fit(X, [0, 1] * 20)
+    numbers = X.with_columns(polars.col("day").cast(int), w=polars.Series(["a", "b"] * 20))
+    assert search(max_evals=1).fit(numbers, [0, 1] * 20).trials.statuses() == ["ok"]
+
+
+def test_preprocessing_by_the_target_is_not_fitted_without():
+    X = pd.DataFrame({"word": list("abcd") * 20, "n": range(80)})
+    encoded = [ColumnTransformer([("word", TargetEncoder(random_state=0), ["word"])])]
+    found = search(preprocessing=encoded, max_evals=1).fit(X, X.word < "c", cv_shuffle=True)
+    before = found.predict(X)
+    with pytest.raises(InvalidArgument, match="TargetEncoder, which learns from it"):
+        found.predict(X, fit_preproc=True)
+    assert (found.predict(X) == before).all()
+
+
+def test_an_array_and_then_texts():
+    texts = [f"{'good' if i % 2 else 'bad'} thing {i}" for i in range(40)]
+    y = np.arange(40) % 2
+    found = search(max_evals=1).fit(np.random.default_rng(0).random((40, 3)), y)
+    assert found.n_features_in_ == 3
+    found.fit(texts, y)
+    assert not hasattr(found, "n_features_in_")
+    assert len(found.predict(texts)) == 40
