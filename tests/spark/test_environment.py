@@ -175,6 +175,33 @@ def test_no_python_on_executors(spark_script, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_session_of_ones_own_on_this_machine_runs_this_python(spark_script, tmp_path):
+    """Not the ``python3`` of PATH, which may be another."""
+    other = tmp_path / "python3"
+    other.write_text("#!/bin/sh\nexit 3\n")
+    other.chmod(0o755)
+    done = spark_script(
+        script(
+            """
+            import os
+            del os.environ["PYSPARK_PYTHON"]
+            os.environ["PATH"] = sys.argv[1] + os.pathsep + os.environ["PATH"]
+            session = SparkSession.builder.getOrCreate()
+
+            def objective(x):
+                import sys
+                return {"loss": x, "status": "ok", "python": sys.executable}
+
+            print({r["python"] for r in run(objective).results} == {sys.executable})
+            """
+        ),
+        str(tmp_path),
+        conf="local",
+    )
+    assert done.stdout.split() == ["True"]
+
+
+@pytest.mark.slow
 def test_modules_that_executors_lack(spark_script, tmp_path):
     (tmp_path / "driver").mkdir()
     (tmp_path / "driver" / "only_here.py").write_text("def loss(x):\n    return x\n")

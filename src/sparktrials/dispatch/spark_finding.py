@@ -64,8 +64,7 @@ def find_backend(
         backend.check()
         return backend
     context = spark_session.context_of(session)
-    if ours:
-        spark_session.use_this_python(context)
+    spark_session.use_this_python(context)
     return ClassicBackend(context, profile, in_clear=in_clear)
 
 

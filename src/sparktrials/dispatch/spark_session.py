@@ -114,7 +114,10 @@ def first_attempt(context: Any, stage: int | None) -> Attempt | None:  # noqa: A
 
 
 def use_this_python(context: Any) -> None:  # noqa: ANN401 - a SparkContext
-    """Have workers on this machine run this Python, not what ``python3`` happens to be."""
+    """Have workers on this machine run this Python, not what ``python3`` happens to be.
+
+    A user's own session, too: nobody has told it another.
+    """
     told = "PYSPARK_PYTHON" in os.environ or setting_of(context, "spark.pyspark.python", "")
     if not told and context.master.startswith("local"):
         context.pythonExec = sys.executable
