@@ -204,6 +204,8 @@ def _parallelism(value: object) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral):
         hint = "; for a store: SparkTrials(store=...)" if isinstance(value, str) else ""
+        if type(value).__module__.startswith("pyspark."):
+            hint = "; for a session: SparkTrials(spark_session=spark)"
         msg = f"parallelism must be a whole number or None, got {value!r}{hint}"
         raise InvalidArgument(msg)
     if value <= 0:

@@ -16,7 +16,13 @@ from sparktrials.sklearn.menus import (
     any_sparse_preprocessing,
     any_text_preprocessing,
 )
-from sparktrials.sklearn.validation import has_missing, is_frame, is_text, listed
+from sparktrials.sklearn.validation import (
+    check_finite_columns,
+    has_missing,
+    is_frame,
+    is_text,
+    listed,
+)
 from sparktrials.space.nodes import (
     Call,
     Constant,
@@ -125,6 +131,8 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
         return any_text_preprocessing(name)
     if hasattr(X, "toarray"):
         return any_sparse_preprocessing(name)
+    if is_frame(X):
+        check_finite_columns(X)
     of_numbers = not is_frame(X) or is_of_numbers(X)
     if empty := empty_columns(X):
         logger.warning("columns that have no value in any sample: %s", listed(empty))

@@ -18,6 +18,7 @@ from sparktrials.sklearn.component import SKLEARN
 from sparktrials.sklearn.kinds import is_there
 
 __all__ = [
+    "check_finite_columns",
     "check_is_there",
     "checked_exogenous",
     "checked_features",
@@ -69,11 +70,45 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
         X, accept_sparse=["csr", "csc"], dtype=None, estimator=estimator, **_not_finite()
     )
     if isinstance(X, np.ndarray) and X.dtype.kind == "f":  # as all models do; gaps are filled
-        assert_all_finite(
-            X, allow_nan=True, estimator_name=type(estimator).__name__, input_name="X"
-        )
+        _check_finite(X, type(estimator).__name__)
     _note(estimator, X, reset=reset)
     return X
+
+
+def _check_finite(X: Any, estimator_name: str) -> None:  # noqa: ANN401 - an array of floats
+    try:
+        assert_all_finite(X, allow_nan=True, estimator_name=estimator_name, input_name="X")
+    except ValueError as error:
+        places = np.flatnonzero(np.isinf(X).any(axis=0)).tolist() if X.ndim == 2 else []  # noqa: PLR2004
+        if not places:
+            raise
+        msg = f"{error} {_infinite(places)} np.where(np.isinf(X), np.nan, X)"
+        raise ValueError(msg) from None
+
+
+def check_finite_columns(X: Any) -> None:  # noqa: ANN401 - a frame
+    """Refuse infinity in a frame's columns of floats: nothing that fills gaps or scales takes it.
+
+    Raises
+    ------
+    ValueError
+        If there is some; the message names the columns.
+    """
+    wrong = []
+    for name in X.columns:
+        if "float" in str(X[name].dtype).lower():
+            values = X[name].to_numpy()
+            if values.dtype.kind == "f" and np.isinf(values).any():
+                wrong.append(name)
+    if wrong:
+        instead = "X.replace([np.inf, -np.inf], np.nan)" if hasattr(X, "iloc") else "null there"
+        msg = f"Input X contains infinity. {_infinite(wrong)} {instead}"
+        raise ValueError(msg)
+
+
+def _infinite(columns: Sequence[object]) -> str:
+    several = "columns" if len(columns) > 1 else "column"
+    return f"It is in the {several} {listed(columns)}: make it a gap, which is filled in:"
 
 
 def check_is_there(X: Any, y: Any = None) -> None:  # noqa: ANN401 - any data

@@ -247,3 +247,17 @@ def test_arguments_of_spark_trials_are_checked_before_spark_is_looked_for(name, 
     with pytest.raises(InvalidArgument, match=name) as caught:
         SparkTrials(**{name: value})
     assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("n_trials", "max_evals"), ("seed", "rstate"), ("objective", "fn")]
+)
+def test_what_other_packages_call_it(given, meant):
+    with pytest.raises(TypeError, match=rf"argument '{given}'; did you mean '{meant}'\?$"):
+        fmin(lambda x: x, hp.uniform("x", 0, 1), **{given: 3})
+
+
+def test_a_session_where_a_number_of_trials_belongs():
+    session = type("SparkSession", (), {"__module__": "pyspark.sql.session"})()
+    with pytest.raises(ValueError, match=r"for a session: SparkTrials\(spark_session=spark\)"):
+        SparkTrials(session)

@@ -108,3 +108,18 @@ def test_what_the_best_pipeline_has_not():
     assert not hasattr(search, "predict_log_proba")
     assert search.decision_function(X).shape == (20,)
     assert "probability of each" in HyperoptEstimator.predict_proba.__doc__
+
+
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64"])
+def test_infinity_in_a_frame(words, dtype):
+    frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0.5, np.inf, 1)}, dtype=dtype)
+    if words:
+        frame["c"] = ["x", "y"] * 10
+    with pytest.raises(ValueError, match=r"contains infinity\. .* column 'b': .*X\.replace\("):
+        fitted([0, 1] * 10, frame, classifier=gaussian_nb("n"))
+
+
+def test_infinity_in_an_array():
+    with pytest.raises(ValueError, match=r"contains infinity.* columns 0, 1: .*np\.isinf\(X\)"):
+        fitted([0, 1] * 10, np.where(X > 0.5, np.inf, X))
