@@ -33,7 +33,7 @@ from sparktrials.sklearn.kinds import Kind, is_of_cells, kinds_of
 from sparktrials.sklearn.validation import listed
 from sparktrials.space.nodes import Constant, Node
 
-__all__ = ["columns_preprocessing", "filled_preprocessing"]
+__all__ = ["columns_preprocessing", "filled_preprocessing", "filling"]
 
 #: What is said of a date: parts of pandas' ``dt``.
 _PARTS_OF_DATES = ("year", "month", "day_of_year", "day_of_week", "hour")
@@ -256,6 +256,11 @@ def _text(label: str, *, polars: bool) -> Node:
             sublinear_tf=hp.choice(f"{label}.sublinear_tf", [False, True]),
         ),
     )
+
+
+def filling(name: str) -> list[Node]:
+    """Return the steps that fill in missing numbers, and no more."""
+    return [_imputer(f"{name}.imputer")]
 
 
 def filled_preprocessing(name: str, other: Node) -> Node:

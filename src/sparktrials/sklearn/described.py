@@ -6,7 +6,7 @@ Only what is sure to fail in each trial is refused: all of some points must be w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone, is_classifier, is_regressor
@@ -39,7 +39,7 @@ def searched(
     judgement: Judgement,
     demands: Demands,
     *,
-    exogenous: bool,
+    exogenous: Sequence[Any],
 ) -> Any:  # noqa: ANN401 - a tree
     """Return the space that an estimator searches.
 
@@ -52,7 +52,7 @@ def searched(
     AttributeError
         If none has what the scorer needs.
     """
-    tree = tree_of(space_of(estimator, None if exogenous else X))
+    tree = tree_of(space_of(estimator, X, exogenous))
     made, errors = made_by(tree, _POINTS)
     if errors and not made:
         if all(isinstance(e, TypeError) and "argument" in str(e) for e in errors):

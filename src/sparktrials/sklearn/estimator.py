@@ -312,7 +312,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         X = checked_features(self, X, reset=True)
         y = checked_target(self, X, y, classification=classification)
         demands = Demands.of(judgement, sample_weight, in_rounds=self.use_partial_fit)
-        tree = searched(self, X, y, judgement, demands, exogenous=bool(EX_list))
+        tree = searched(self, X, y, judgement, demands, exogenous=EX_list or ())
         compiled = compile_space(tree)
         if classification:
             check_one_label(y)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing
+from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, filling
 from sparktrials.sklearn.component import Component
-from sparktrials.sklearn.kinds import empty_columns, is_of_numbers
+from sparktrials.sklearn.kinds import empty_columns, is_of_numbers, kinds_of
 from sparktrials.sklearn.menus import (
     any_classifier,
     any_preprocessing,
@@ -41,13 +44,18 @@ __all__ = ["all_learners_have", "is_classification", "space_of"]
 _PARTS = ("classifier", "regressor", "preprocessing", "ex_preprocs")
 
 
-def space_of(estimator: Any, X: Any = None) -> Any:  # noqa: ANN401 - a HyperoptEstimator; a tree
+def space_of(
+    estimator: Any,  # noqa: ANN401 - a HyperoptEstimator
+    X: Any = None,  # noqa: ANN401 - any data
+    exogenous: Sequence[Any] = (),
+) -> Any:  # noqa: ANN401 - a tree
     """Return the space; what is not given is by default what fits the features, where they are.
 
     Raises
     ------
     InvalidArgument
-        If there is a space, and parts of one beside it; or a classifier and a regressor.
+        If there is a space, and parts of one beside it; or a classifier and a regressor; or no
+        preprocessing for features that it is needed for.
     """
     given = [name for name in _PARTS if getattr(estimator, name) is not None]
     for name in {"classifier", "regressor"}.intersection(given):
@@ -65,20 +73,47 @@ def space_of(estimator: Any, X: Any = None) -> Any:  # noqa: ANN401 - a Hyperopt
         raise InvalidArgument(msg)
     classifier = estimator.classifier
     if classifier is None and estimator.regressor is None:
-        sparse = is_text(X) or hasattr(X, "toarray")
+        sparse = is_text(X) or any(hasattr(data, "toarray") for data in (X, *exogenous))
         classifier = (any_sparse_classifier if sparse else any_classifier)("classifier")
     preprocessing = estimator.preprocessing
     if preprocessing is None:
-        preprocessing = _preprocessing_of("preprocessing", X)
+        if exogenous:
+            preprocessing = _beside_others("preprocessing", X, exogenous)
+        else:
+            preprocessing = _preprocessing_of("preprocessing", X)
     return {
         "classifier": classifier,
         "regressor": estimator.regressor,
         "preprocessing": preprocessing,
-        "ex_preprocs": _exogenous_of(estimator.ex_preprocs),
+        "ex_preprocs": _exogenous_of(estimator.ex_preprocs, exogenous),
     }
 
 
-def _exogenous_of(given: Any) -> Any:  # noqa: ANN401 - a tree, maybe of Hyperopt's, or None
+def _beside_others(name: str, X: Any, exogenous: Sequence[Any]) -> Node:  # noqa: ANN401
+    """Return the preprocessing of features that become an array with the exogenous data."""
+    if any(hasattr(data, "toarray") for data in (X, *exogenous)):
+        return any_sparse_preprocessing(name)  # all of them become sparse
+    if is_text(X) or (is_frame(X) and not set(kinds_of(X).values()) <= {"number", "category"}):
+        msg = (
+            "with EX_list the default preprocessing takes numbers alone: give preprocessing=, or "
+            "one frame with all columns as X, and no EX_list"
+        )
+        raise InvalidArgument(msg)
+    usual = any_preprocessing(name)
+    return filled_preprocessing(name, usual) if _has_gaps(X) else usual
+
+
+def _has_gaps(data: Any) -> bool:  # noqa: ANN401 - any data
+    if hasattr(data, "toarray") or is_text(data):
+        return False
+    try:
+        values = np.asarray(data, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False  # which is for the preprocessing of the user's own
+    return bool(np.isnan(values).any())
+
+
+def _exogenous_of(given: Any, exogenous: Sequence[Any]) -> Any:  # noqa: ANN401 - a tree, maybe of Hyperopt's, or None
     """Return what stands for the preprocessing of exogenous data sets: lists, as far as is known.
 
     Raises
@@ -87,7 +122,11 @@ def _exogenous_of(given: Any) -> Any:  # noqa: ANN401 - a tree, maybe of Hyperop
         If it is, or may become, one transformer.
     """
     if given is None:
-        return ()
+        gaps = [_has_gaps(data) for data in exogenous]
+        named = [f"ex_preprocs.{i}" for i in range(len(gaps))]
+        return (
+            [filling(n) if g else [] for n, g in zip(named, gaps, strict=True)] if any(gaps) else ()
+        )
     options = [] if hasattr(given, "named_args") else [given]  # a graph of Hyperopt's is left alone
     while options:
         option = options.pop()
