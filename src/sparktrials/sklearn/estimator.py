@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
 from sparktrials.sklearn.tags import PipelineTags
 from sparktrials.sklearn.validation import checked_exogenous, checked_features, checked_target
-from sparktrials.sklearn.where import kept_to, trials_for
+from sparktrials.sklearn.where import kept_to, trials_for, write_trials
 from sparktrials.space import Point, compile_space
 
 __all__ = ["HyperoptEstimator"]
@@ -127,7 +126,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         verbose: bool = False,  # noqa: FBT001, FBT002
         trial_timeout: float | None = None,
         fit_increment: int = 1,
-        fit_increment_dump_filename: str | Path | None = None,
+        fit_increment_dump_filename: str | os.PathLike[str] | None = None,
         seed: Any = None,  # noqa: ANN401
         use_partial_fit: bool = False,  # noqa: FBT001, FBT002
         refit: bool = True,  # noqa: FBT001, FBT002
@@ -263,19 +262,20 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
                 left = max(0, total - done)
                 search.send(left if file is None else min(increment, left))
                 if file is not None:
-                    Path(file).write_bytes(pickle.dumps(trials))
+                    write_trials(trials, file)
                 more = done < len(trials.history) < total
                 if trials.fmin_cancelled_reason or not more:
                     break  # also by a limit of the trials' own, or because all points were tried
         except KeyboardInterrupt as error:
             interrupt = error
-        search.close()
+        finally:
+            search.close()
+            data = self.__dict__.pop("_data")
         self._take_best()
         if not hasattr(self, "best_pipeline_"):
             raise interrupt or nothing_found(trials.history)
         if self.refit:  # after an interrupt, too: what was found by then is what is used
-            self._refit(self._data)
-        del self._data
+            self._refit(data)
         return self
 
     def fit_iter(  # noqa: PLR0917 - Hyperopt-Sklearn's signature

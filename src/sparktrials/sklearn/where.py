@@ -1,18 +1,22 @@
-"""Where the trials of a search run."""
+"""Where the trials of a search run, and a file that they are written to."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sparktrials.api.local import cpus
 from sparktrials.api.options import positive_seconds
+from sparktrials.api.saving import replacing
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.processes import ProcessDispatcher
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["TimedTrials", "kept_to", "trials_for"]
+__all__ = ["TimedTrials", "kept_to", "trials_for", "write_trials"]
 
 
 class TimedTrials(Trials):
@@ -88,3 +92,15 @@ def kept_to(trials: Trials, trial_timeout: object) -> Iterator[None]:
         yield
     finally:
         trials.trial_timeout = theirs
+
+
+def write_trials(trials: Trials, file: str | os.PathLike[str]) -> None:
+    """Pickle trials to a file, which is never half of one.
+
+    Raises
+    ------
+    StoreUnavailable
+        If it cannot be written.
+    """
+    with replacing(Path(file), f"fit_increment_dump_filename {os.fspath(file)!r}") as temporary:
+        temporary.write_bytes(pickle.dumps(trials))
