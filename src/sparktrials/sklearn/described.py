@@ -17,7 +17,7 @@ from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.assembly import Recipe
 from sparktrials.sklearn.demands import Demands, suited
 from sparktrials.sklearn.kinds import kinds_of
-from sparktrials.sklearn.parameters import check_values, made_by
+from sparktrials.sklearn.parameters import check_values, made_by, sure_by_many
 from sparktrials.sklearn.spaces import space_of
 from sparktrials.sklearn.validation import is_frame, listed
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["searched"]
 
-#: Points that are drawn, and rows that what takes the features first is fitted by.
-_POINTS, _ROWS = 12, 50
+#: Rows that what takes the features first is fitted by.
+_ROWS = 50
 #: What those say that take numbers alone.
 _NO_NUMBERS = ("could not convert string", "must be real", "float()", "DType", "cannot be cast")
 
@@ -53,12 +53,20 @@ def searched(
         If none has what the scorer needs.
     """
     tree = tree_of(space_of(estimator, X, exogenous))
-    made, errors = made_by(tree, _POINTS)
+    given = estimator.preprocessing is not None or estimator.space is not None
+    kinds = judgement.loss_fn is None  # which may compare what it likes
+    takes = given and not exogenous
+    sure_by_many(lambda n: _check(tree, n, X, y, kinds=kinds, takes=takes))
+    return suited(tree, demands)
+
+
+def _check(tree: Any, n: int, X: Any, y: Any, *, kinds: bool, takes: bool) -> None:  # noqa: ANN401
+    made, errors = made_by(tree, n)
     if errors and not made:
         if all(isinstance(e, TypeError) and "argument" in str(e) for e in errors):
             msg = f"the space makes nothing: {errors[0]}. See the arguments of its scope.call(...)"
             raise InvalidArgumentType(msg) from errors[0]
-        return suited(tree, demands)
+        return
     recipes: list[Recipe] = []
     wrong: list[InvalidArgument | InvalidArgumentType] = []
     for one in made:
@@ -69,12 +77,10 @@ def searched(
     if wrong and not recipes:
         raise wrong[0]
     check_values([(r.learner, *r.preprocessing) for r in recipes], of="the space")
-    if judgement.loss_fn is None:  # which may compare what it likes
+    if kinds:
         _check_kinds(recipes)
-    given = estimator.preprocessing is not None or estimator.space is not None
-    if given and is_frame(X) and not (exogenous or errors or wrong):
+    if takes and is_frame(X) and not (errors or wrong):
         _check_takes(recipes, X, y)
-    return suited(tree, demands)
 
 
 def _recipe_of(described: Any) -> Recipe:  # noqa: ANN401

@@ -1,13 +1,13 @@
 """What a space makes is tried before the first trial: names and values of parameters.
 
-Only what is sure to fail in each trial is refused: some points of the space are drawn, and all of
-them must be wrong in the same way. What a user's function raises is for the trials to say.
+Only what is sure to fail in each trial is refused: some points of the space are drawn, many more if
+these are wrong, and all of them must be. What a user's function raises is for the trials to say.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,17 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sparktrials.errors import InvalidArgument
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.space import compile_space
 from sparktrials.space.codec import Codec
 
-__all__ = ["check_parameters", "check_values", "close_to", "made_by"]
+__all__ = ["check_parameters", "check_values", "made_by", "sure_by_many"]
 
-#: Points that are drawn to see names, and those of which values are looked at, too.
-_POINTS, _FEW = 30, 5
+#: Points that are drawn, and those to be sure by.
+_SOME, _MANY = 12, 400
 
 
-def made_by(tree: Any, n: int = _POINTS) -> tuple[list[Any], list[Exception]]:  # noqa: ANN401
+def made_by(tree: Any, n: int) -> tuple[list[Any], list[Exception]]:  # noqa: ANN401
     """Return what some points of a space become, and what others raised instead."""
     space = compile_space(tree)
     codec = Codec.of(space)
@@ -50,7 +50,18 @@ def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tre
     InvalidParameterError
         If the values are never those that the estimator takes.
     """
-    made, _ = made_by(tree)
+    sure_by_many(lambda n: _check_made(made_by(tree, n)[0], estimator))
+
+
+def sure_by_many(check: Callable[[int], None]) -> None:
+    """Let a check of so many points refuse if it does so for many, too: an option may be rare."""
+    try:
+        check(_SOME)
+    except (InvalidArgument, InvalidArgumentType, InvalidParameterError):
+        check(_MANY)
+
+
+def _check_made(made: Sequence[Any], estimator: Any) -> None:  # noqa: ANN401
     if made and not any(isinstance(one, Mapping) for one in made):
         kind = type(made[0]).__name__
         msg = (
@@ -60,7 +71,7 @@ def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tre
         raise InvalidArgument(msg)
     candidates = [one for one in made if isinstance(one, Mapping)]
     _check_names(candidates, estimator)
-    check_values(list(_with(estimator, candidates[:_FEW])))
+    check_values(_with(estimator, candidates))
 
 
 def _check_names(candidates: Sequence[Mapping[str, Any]], estimator: Any) -> None:  # noqa: ANN401
@@ -83,7 +94,7 @@ def _check_names(candidates: Sequence[Mapping[str, Any]], estimator: Any) -> Non
             else:
                 wrong[name] = None
     if never := [name for name in wrong if name not in right]:
-        meant = ", ".join(f"{name!r}{close_to(name, known)}" for name in never)
+        meant = ", ".join(f"{name!r}{_close_to(name, known)}" for name in never)
         msg = (
             f"space: Invalid parameter {meant} for estimator {type(estimator).__name__}; "
             "estimator.get_params() has their names"
@@ -109,7 +120,7 @@ def _is_set(estimator: Any, name: str, value: Any) -> bool:  # noqa: ANN401
     return True
 
 
-def close_to(name: object, known: set[str]) -> str:
+def _close_to(name: object, known: set[str]) -> str:
     """Return which name may have been meant, in a few words; empty if none is near."""
     said = str(name)
     by_case = [one for one in known if one.lower() == said.lower()]
@@ -129,7 +140,7 @@ def _with(estimator: Any, candidates: Sequence[Mapping[str, Any]]) -> Iterator[A
             continue
 
 
-def check_values(models: Sequence[Any], *, of: str = "space") -> None:
+def check_values(models: Iterable[Any], *, of: str = "space") -> None:
     """Refuse models of which none has parameters that it takes.
 
     Raises
@@ -137,11 +148,18 @@ def check_values(models: Sequence[Any], *, of: str = "space") -> None:
     InvalidParameterError
         With what scikit-learn says of the first.
     """
-    said = [] if get_config().get("skip_parameter_validation") else list(map(_wrong_with, models))
-    if not said or not all(said):
+    if get_config().get("skip_parameter_validation"):
         return
-    msg = f"{of} makes nothing that can be fitted: {said[0]}"
-    if "must be an int" in said[0] and ".0 instead" in said[0]:
+    first = ""
+    for model in models:
+        said = _wrong_with(model)
+        if not said:
+            return
+        first = first or said
+    if not first:
+        return
+    msg = f"{of} makes nothing that can be fitted: {first}"
+    if "must be an int" in first and ".0 instead" in first:
         msg += (
             " hp.quniform gives floats: write hp.uniformint('label', low, high), or scope.int(...) "
             "around it"

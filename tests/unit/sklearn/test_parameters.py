@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sparktrials import Trials, hp, scope
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn import SparkTrialsSearchCV
+from sparktrials.sklearn.parameters import check_parameters
 
 X, Y = np.arange(40.0).reshape(-1, 2), np.arange(20) % 2
 C = hp.uniform("C", 1, 2)
@@ -69,3 +70,12 @@ def test_whole_floats_where_ints_are_needed():
 def test_values_that_are_never_taken():
     pipeline = make_pipeline(StandardScaler(), SVC())
     refused(pipeline, {"svc__kernel": "foo"}, InvalidParameterError, r"'kernel' parameter of SVC")
+
+
+def test_what_is_right_but_rare():
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    rare = hp.pchoice("rare", [(0.95, {"svc__nope": 1}), (0.05, {"svc__kernel": "linear"})])
+    refused(pipeline, rare, InvalidArgument, "'svc__nope'")
+    check_parameters({"svc__kernel": hp.pchoice("k", [(0.95, "foo"), (0.05, "rbf")])}, pipeline)
+    steps = hp.pchoice("m", [(0.95, SVC()), (0.05, LogisticRegression())])
+    check_parameters({"svc": steps, "svc__solver": "liblinear"}, pipeline)
