@@ -17,7 +17,7 @@ from sklearn.preprocessing import TargetEncoder
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
 
-__all__ = ["Recipe", "assemble", "joined", "parts_of"]
+__all__ = ["Recipe", "array_of", "assemble", "joined", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def joined(X: Any, exogenous: Sequence[Any]) -> tuple[Any, tuple[int, ...]]:  # 
     """Return features and exogenous data side by side, and how many columns each has."""
     if not exogenous:
         return X, (X.shape[1] if hasattr(X, "shape") and len(X.shape) > 1 else 1,)
-    arrays = [part if hasattr(part, "toarray") else np.asarray(part) for part in (X, *exogenous)]
+    arrays = [part if hasattr(part, "toarray") else array_of(part) for part in (X, *exogenous)]
     arrays = [a.reshape(-1, 1) if len(a.shape) == 1 else a for a in arrays]
     widths = tuple(int(a.shape[1]) for a in arrays)
     if any(hasattr(a, "toarray") for a in arrays):
@@ -205,6 +205,15 @@ def joined(X: Any, exogenous: Sequence[Any]) -> tuple[Any, tuple[int, ...]]:  # 
 
         return hstack(arrays, format="csr"), widths
     return np.hstack(arrays), widths
+
+
+def array_of(part: Any) -> Any:  # noqa: ANN401 - any data
+    """Return data as an array; pandas' NA among numbers is NaN, which models and imputers take."""
+    dtypes = list(part.dtypes) if hasattr(part, "iloc") and hasattr(part, "columns") else []
+    of_numbers = all(getattr(dtype, "kind", "O") in "iufb" for dtype in dtypes)
+    if of_numbers and any(not isinstance(dtype, np.dtype) for dtype in dtypes):
+        return part.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(part)
 
 
 def parts_of(pipeline: Pipeline) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn.assembly import array_of
 from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, filling
 from sparktrials.sklearn.component import Component
 from sparktrials.sklearn.kinds import empty_columns, is_of_numbers, kinds_of
@@ -107,7 +108,7 @@ def _has_gaps(data: Any) -> bool:  # noqa: ANN401 - any data
     if hasattr(data, "toarray") or is_text(data):
         return False
     try:
-        values = np.asarray(data, dtype=np.float64)
+        values = np.asarray(array_of(data), dtype=np.float64)
     except (TypeError, ValueError):
         return False  # which is for the preprocessing of the user's own
     return bool(np.isnan(values).any())

@@ -60,3 +60,14 @@ def test_features_that_are_no_numbers_are_refused(kind):
     features = words if kind == "texts" else pd.DataFrame({"w": words})
     with pytest.raises(InvalidArgument, match="with EX_list the default preprocessing"):
         search(max_evals=1).fit(features, y, EX_list=[X])
+
+
+def test_gaps_that_pandas_calls_na():
+    X, y = data()
+    counts = pd.array(np.round(X[:, 3] * 10), dtype="Int64")
+    counts[7] = pd.NA
+    frame = pd.DataFrame({"count": counts, "b": X[:, 0]})
+    for features, other in ((frame, X), (X, frame)):
+        found = search(max_evals=2).fit(features, y, EX_list=[other])
+        assert found.trials.statuses() == ["ok"] * 2, [t.failure for t in found.trials.history]
+        assert len(found.predict(features, EX_list=[other])) == 80
