@@ -142,7 +142,8 @@ def _labelled(learner: Any, classes: Any, *, whole: bool) -> Any:  # noqa: ANN40
     numbers_alone = type(learner).__module__.partition(".")[0] == "xgboost"
     if not numbers_alone or classes is None:
         return learner
-    if whole and np.array_equal(classes, np.arange(len(classes))):
+    numbers = classes.dtype.kind in "iuf"  # old numpy warns where texts meet numbers
+    if whole and numbers and np.array_equal(classes, np.arange(len(classes))):
         return learner
     return VotingClassifier([("model", learner)], voting="soft")
 
