@@ -233,17 +233,15 @@ def has_own_fmin(trials: object) -> bool:
 
 def _mirror(theirs: Any) -> Trials:  # noqa: ANN401 - hyperopt.Trials, maybe
     """Return `Trials` with the documents of Hyperopt's."""
+    if isinstance(theirs, str):  # which may hold a password
+        msg = "trials must be Trials or SparkTrials, got a string: use Trials(URL) for a history"
+        raise InvalidArgumentType(msg)
     # Subclasses that evaluate elsewhere have another way to run; those of users have not.
     runs_elsewhere = getattr(type(theirs), "asynchronous", False)
     usable = hasattr(theirs, "_dynamic_trials") and hasattr(theirs, "_insert_trial_docs")
     if isinstance(theirs, type) or not usable or runs_elsewhere:
         names = {"SparkTrials": "sparktrials.SparkTrials(...)"}
         instead = names.get(type(theirs).__name__, "sparktrials.Trials(...)")
-        if isinstance(theirs, str):  # which may hold a password
-            msg = (
-                "trials must be Trials or SparkTrials, got a string: use Trials(URL) for a history"
-            )
-            raise InvalidArgumentType(msg)
         msg = f"trials must be Trials or SparkTrials of this package, got {theirs!r}: use {instead}"
         raise InvalidArgumentType(msg)
     trials = Trials(exp_key=theirs._exp_key)  # noqa: SLF001 - Hyperopt has no other way

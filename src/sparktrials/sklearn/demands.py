@@ -9,17 +9,15 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
-from sparktrials.space import compile_space
-from sparktrials.space.codec import Codec
+from sparktrials.sklearn.parameters import made_by
 from sparktrials.space.distributions import Categorical
 from sparktrials.space.nodes import (
     Call,
@@ -228,7 +226,7 @@ class _Search:
         self._look_inside(node, made)
         return None
 
-    def _look_inside(self, node: Node, made: list[tuple[Mapping[str, Any], Any]]) -> None:
+    def _look_inside(self, node: Node, made: Sequence[tuple[Mapping[str, Any], Any]]) -> None:
         """Find the options of inner choices with which a model never does."""
         judged = [(point, self.demands.unmet_by(model)) for point, model in made]
         why = next(said for _, said in judged if said)
@@ -279,16 +277,10 @@ def _nodes(root: Node) -> list[Node]:
     return list(found.values())
 
 
-def _samples(node: Node, n: int) -> list[tuple[Mapping[str, Any], Any]]:
+def _samples(node: Node, n: int) -> Sequence[tuple[Mapping[str, Any], Any]]:
     """Return some of what a node may become, with their points; none if they cannot be made."""
-    space = compile_space(node)
-    codec = Codec.of(space)
-    uniform = np.random.default_rng(0).random((n if len(codec) else 1, len(codec)))
-    points = codec.decode(codec.from_unit(uniform))
-    try:
-        return [(point, space.build(point)) for point in points]
-    except Exception:  # noqa: BLE001 - a user's function; its trials will say what is wrong
-        return []
+    made, errors = made_by(node, n)
+    return [] if errors else made  # a user's function raised: its trials will say what is wrong
 
 
 class _Rewriting:

@@ -69,7 +69,7 @@ def _check(tree: Any, n: int, X: Any, y: Any, *, kinds: bool, takes: bool) -> No
         return
     recipes: list[Recipe] = []
     wrong: list[InvalidArgument | InvalidArgumentType] = []
-    for one in made:
+    for _, one in made:
         try:
             recipes.append(_recipe_of(one))
         except (InvalidArgument, InvalidArgumentType) as error:

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
-from sparktrials.space import compile_space
+from sparktrials.space import Point, compile_space
 from sparktrials.space.codec import Codec
 
 __all__ = ["check_parameters", "check_values", "made_by", "sure_by_many"]
@@ -25,16 +25,16 @@ __all__ = ["check_parameters", "check_values", "made_by", "sure_by_many"]
 _SOME, _MANY = 12, 400
 
 
-def made_by(tree: Any, n: int) -> tuple[list[Any], list[Exception]]:  # noqa: ANN401
-    """Return what some points of a space become, and what others raised instead."""
+def made_by(tree: Any, n: int) -> tuple[list[tuple[Point, Any]], list[Exception]]:  # noqa: ANN401
+    """Return some points of a space with what they become, and what others raised instead."""
     space = compile_space(tree)
     codec = Codec.of(space)
     uniform = np.random.default_rng(0).random((n if len(codec) else 1, len(codec)))
-    made: list[Any] = []
+    made: list[tuple[Point, Any]] = []
     errors: list[Exception] = []
     for point in codec.decode(codec.from_unit(uniform)):
         try:
-            made.append(space.build(point))
+            made.append((point, space.build(point)))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             errors.append(error)
     return made, errors
@@ -50,7 +50,7 @@ def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tre
     InvalidParameterError
         If the values are never those that the estimator takes.
     """
-    sure_by_many(lambda n: _check_made(made_by(tree, n)[0], estimator))
+    sure_by_many(lambda n: _check_made([made for _, made in made_by(tree, n)[0]], estimator))
 
 
 def sure_by_many(check: Callable[[int], None]) -> None:
