@@ -18,7 +18,7 @@ from sparktrials.sklearn.assembly import Recipe
 from sparktrials.sklearn.demands import Demands, suited
 from sparktrials.sklearn.kinds import kinds_of
 from sparktrials.sklearn.parameters import check_values, made_by, sure_by_many
-from sparktrials.sklearn.spaces import space_of
+from sparktrials.sklearn.spaces import space_of, with_class
 from sparktrials.sklearn.validation import is_frame, listed
 
 if TYPE_CHECKING:
@@ -121,11 +121,7 @@ def _check_made(what: str, made: Any, methods: tuple[str, ...]) -> None:  # noqa
     if callable(made) and not hasattr(made, "fit"):
         msg = f"{what} is, or has, {shown}, which was not called: {shown}('label') makes its space"
     elif isinstance(made, (tuple, list)) and made and isinstance(made[0], type):
-        name = made[0].__name__
-        msg = (
-            f"{what} is, or has, a {type(made).__name__} with the class {name}: parameters to "
-            f"search are written scope.call({name}, parameter=hp.uniform(...))"
-        )
+        msg = f"{what} is, or has, {with_class(made)}"
     else:
         instead = (
             "[standard_scaler('label')] or [StandardScaler()]"

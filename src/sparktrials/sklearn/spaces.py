@@ -40,7 +40,7 @@ from sparktrials.space.nodes import (
 
 logger = logging.getLogger("sparktrials.sklearn")
 
-__all__ = ["all_learners_have", "is_classification", "space_of"]
+__all__ = ["all_learners_have", "is_classification", "space_of", "with_class"]
 
 _PARTS = ("classifier", "regressor", "preprocessing", "ex_preprocs")
 
@@ -154,14 +154,19 @@ def _check_learner(name: str, given: object) -> None:
         raise InvalidArgument(msg)
     if isinstance(given, (list, tuple)):
         if given and isinstance(given[0], type):
-            one = given[0].__name__
-            msg = (
-                f"{name} is a {type(given).__name__} with the class {one}: parameters to search "
-                f"are written scope.call({one}, parameter=hp.uniform(...))"
-            )
+            msg = f"{name} is {with_class(given)}"
             raise InvalidArgument(msg)
         msg = f"{name} is a {type(given).__name__}: hp.choice('label', [...]) is a choice of models"
         raise InvalidArgument(msg)
+
+
+def with_class(given: Sequence[Any]) -> str:
+    """Return what to say of a tuple or list that begins with a class."""
+    name = given[0].__name__
+    return (
+        f"a {type(given).__name__} with the class {name}: parameters to search are written "
+        f"scope.call({name}, parameter=hp.uniform(...))"
+    )
 
 
 def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or None

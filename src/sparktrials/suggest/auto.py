@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparktrials.study.history import History
-from sparktrials.study.trial import Trial, TrialState
+from sparktrials.study.trial import TrialState
 from sparktrials.suggest import atpe, gp, tpe
 from sparktrials.suggest.algorithm import Algorithm
 from sparktrials.suggest.grouping import groups_of
+from sparktrials.suggest.mix import expect
 
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
@@ -92,8 +93,7 @@ def by_turns(space: Space, history: History, n: int, context: SuggestContext) ->
             continue
         if found:  # the caller's history is not to be added to
             history = History(space, history.trials)
-            for point in found.values():
-                history.put(Trial(id=history.next_id, state=TrialState.NEW, point=point))
+            expect(history, found.values())
         left = None if context.budget is None else context.budget - len(found)
         inner = replace(context, ids=own, budget=left)
         points = algorithm.configured().suggest(space, history, len(own), inner)

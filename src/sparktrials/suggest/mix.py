@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +24,7 @@ from sparktrials.suggest.algorithm import Algorithm, Configured, suggester_of
 if TYPE_CHECKING:
     from sparktrials.space import Point, Space
 
-__all__ = ["Settings", "suggest"]
+__all__ = ["Settings", "expect", "suggest"]
 
 #: Second part of the key of the generator that chooses a trial's algorithm. The algorithms' own
 #: have a key of one part, so neither repeats the numbers of the other.
@@ -148,9 +148,14 @@ def propose(
         if len(found) < len(run):
             break
         if len(points) < len(ids):
-            for point in found:
-                history.put(Trial(id=history.next_id, state=TrialState.NEW, point=point))
+            expect(history, found)
     return points
+
+
+def expect(history: History, points: Iterable[Point]) -> None:
+    """Add points of a call to a history of its own, for those after them to know as pending."""
+    for point in points:
+        history.put(Trial(id=history.next_id, state=TrialState.NEW, point=point))
 
 
 suggest = Algorithm("mix", propose, Settings)
