@@ -9,6 +9,8 @@ export PYTHON
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# A process that is lost ends the run: with one in its place, pytest-xdist waits for ever
+PARALLEL := -n $(JOBS) --dist loadfile --max-worker-restart 0
 
 .PHONY: help setup setup-peers setup-packages setup-thin setup-oldest setup-bench setup-pipelines setup-tests demo test check fmt lint type unit spark oldest bench \
     efficiency pipelines soak clean
@@ -75,7 +77,7 @@ type: setup
 
 ## make unit     the tests without Spark
 unit: setup
-	$(PYTEST) -n $(JOBS) --dist loadfile -m "not (spark or soak)" $(PYTEST_ARGS)
+	$(PYTEST) $(PARALLEL) -m "not (spark or soak)" $(PYTEST_ARGS)
 
 ## make spark    the tests with Spark
 spark: setup
@@ -83,7 +85,7 @@ spark: setup
 
 ## make oldest   Spark 3.5 and the oldest dependencies: the smaller set of Spark tests, and the unit tests
 oldest: setup
-	@scripts/oldest test -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	@scripts/oldest test $(PARALLEL) $(PYTEST_ARGS)
 
 ## make bench    dispatch and suggestion latency, and how good a search gets, beside the peers (.venv-peers)
 bench: setup setup-peers
