@@ -193,12 +193,15 @@ def test_a_session_of_ones_own_on_this_machine_runs_this_python(spark_script, tm
                 return {"loss": x, "status": "ok", "python": sys.executable}
 
             print({r["python"] for r in run(objective).results} == {sys.executable})
+            session.sparkContext.pythonExec = "told"
+            SparkTrials()
+            print(session.sparkContext.pythonExec)
             """
         ),
         str(tmp_path),
         conf="local",
     )
-    assert done.stdout.split() == ["True"]
+    assert done.stdout.split() == ["True", "told"]
 
 
 @pytest.mark.slow

@@ -116,8 +116,10 @@ def first_attempt(context: Any, stage: int | None) -> Attempt | None:  # noqa: A
 def use_this_python(context: Any) -> None:  # noqa: ANN401 - a SparkContext
     """Have workers on this machine run this Python, not what ``python3`` happens to be.
 
-    A user's own session, too: nobody has told it another.
+    A user's own session, too, where nobody has told it another by setting, variable or attribute.
     """
     told = "PYSPARK_PYTHON" in os.environ or setting_of(context, "spark.pyspark.python", "")
-    if not told and context.master.startswith("local"):
+    if told or not context.master.startswith("local"):
+        return
+    if context.pythonExec == "python3" and sys.executable:  # what pyspark takes unless told
         context.pythonExec = sys.executable
