@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import time
 from pathlib import Path
 
+import pytest
+
+#: Seconds after which a process counts as hung, on a loaded machine.
+PATIENCE = 120
 _DEAD = "ZX"  # ended, and nobody has waited for it yet
 #: For `sh -c`: a process group that dies with whoever holds the other end of its stdin, even if
 #: that is killed: `read` returns when it is gone. Who reads is nobody's child: the program has none
@@ -22,6 +29,25 @@ def killed_after(process):
             yield process
         finally:
             process.kill()
+
+
+def line_of(process, patience=PATIENCE):
+    """Return the next line that a ``Popen`` prints; a test that would wait for ever fails.
+
+    Nothing is read ahead, so what comes after the line is still in ``process.stdout``. It is not
+    for one that something else has read lines of before.
+    """
+    deadline, line = time.monotonic() + patience, b""
+    handle = process.stdout.fileno()
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
+        byte = os.read(handle, 1) if ready else b""
+        if not byte:
+            process.kill()
+            why = "ended" if ready else f"printed none for {patience} s"
+            pytest.fail(f"no line: process {process.pid} {why}, after {line!r}")
+        line += byte
+    return line.decode()
 
 
 def parent_of(pid):

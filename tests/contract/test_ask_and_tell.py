@@ -6,14 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
+from tests.processes import PATIENCE, killed_after
 
 from sparktrials import Study, hp, rand
 from sparktrials.study.trial import TrialState
 
 SPACE = {"x": hp.uniform("x", 0, 1)}
-PATIENCE = 120
 
 WORKER = """
 import os, signal, sys
@@ -50,11 +51,15 @@ def start(*arguments):
 
 def test_processes_share_an_experiment_without_duplicates_or_gaps(url):
     """On a fresh store, all at once; one of them is killed with a trial in its hands."""
-    processes = [start(url, 3), start(url, 3), start(url, 1, "dies")]
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    said = [[int(n) for n in p.communicate(timeout=PATIENCE)[0].split()] for p in processes]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(killed_after(start(url, *arguments)))
+            for arguments in [(3,), (3,), (1, "dies")]
+        ]
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        said = [[int(n) for n in p.communicate(timeout=PATIENCE)[0].split()] for p in processes]
     assert [p.returncode for p in processes] == [0, 0, -signal.SIGKILL]
     ids = sorted(number for numbers in said for number in numbers)
     assert ids == list(range(8))

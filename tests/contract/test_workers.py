@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests import servers
-from tests.processes import children_of, is_alive, killed_after
+from tests.processes import children_of, is_alive, killed_after, line_of
 from tests.workers import ROOT, kill, program, worker
 
 from sparktrials import Trials
@@ -550,7 +550,7 @@ with program(["-c", "import time; time.sleep(1000)"], cwd=".") as process:
         env={**os.environ, "PYTHONPATH": paths},
     )
     with killed_after(run):
-        pid = int(run.stdout.readline())
+        pid = int(line_of(run))
         assert is_alive(pid)
         # the shell that starts what looks after it is one for a moment
         until(lambda: children_of(pid) == [], "what looks after it to be no child of it")

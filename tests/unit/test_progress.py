@@ -6,13 +6,16 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
+import time
 from types import SimpleNamespace
 
 import pytest
+from tests.processes import PATIENCE, killed_after
 
 from sparktrials import Trials, fmin, hp, progress, rand
 from sparktrials.progress import AboveBars, BarObserver
@@ -126,17 +129,22 @@ def terminal_output(script):
         env={**os.environ, "TERM": "xterm"},
     )
     os.close(slave)
-    chunks = []
-    while True:
+    chunks, deadline = [], time.monotonic() + PATIENCE
+    with killed_after(process):
         try:
-            chunk = os.read(master, 65536)
-        except OSError:  # Linux: the other end is closed
-            break
-        if not chunk:
-            break
-        chunks.append(chunk)
-    os.close(master)
-    assert process.wait(60) == 0
+            while True:
+                left = max(0.0, deadline - time.monotonic())
+                assert select.select([master], [], [], left)[0], f"no end of {b''.join(chunks)!r}"
+                try:
+                    chunk = os.read(master, 65536)
+                except OSError:  # Linux: the other end is closed
+                    break
+                if not chunk:
+                    break
+                chunks.append(chunk)
+        finally:
+            os.close(master)
+        assert process.wait(PATIENCE) == 0
     return b"".join(chunks).decode()
 
 

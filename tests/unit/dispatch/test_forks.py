@@ -7,6 +7,7 @@ import time
 import warnings
 
 import pytest
+from tests.processes import PATIENCE
 
 from sparktrials.dispatch.current import CurrentTrial
 from sparktrials.dispatch.lease import Line
@@ -28,7 +29,7 @@ class Client:
 
 
 def in_a_fork(do) -> int:
-    """Return the exit code of a fork that does something, 0 if it did; kill it after 20 s."""
+    """Return the exit code of a fork that does something, 0 if it did; kill it when it hangs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are threads is the point
         pid = os.fork()
@@ -38,7 +39,7 @@ def in_a_fork(do) -> int:
         except BaseException:
             os._exit(1)
         os._exit(0)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0):
         if time.monotonic() > deadline:
             os.kill(pid, 9)

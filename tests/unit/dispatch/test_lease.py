@@ -11,12 +11,10 @@ import sys
 import textwrap
 
 import pytest
-from tests.processes import killed_after
+from tests.processes import PATIENCE, killed_after, line_of
 
 from sparktrials.dispatch.channel.events import Connected
 from sparktrials.dispatch.channel.server import ChannelServer
-
-PATIENCE = 60
 
 TASK = """
     import pickle, sys, time
@@ -52,7 +50,7 @@ def test_a_task_that_is_cancelled_leaves_at_once_whatever_its_trial_does(trial):
         hello = events.get(timeout=PATIENCE)
         assert isinstance(hello, Connected)
         server.send(hello.peer, {"kind": "trials", "trials": [trial]})
-        assert process.stdout.readline() == "running\n"
+        assert line_of(process) == "running\n"
         server.send(hello.peer, {"kind": "cancel"})
         assert process.wait(PATIENCE) == -signal.SIGKILL
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.processes import is_alive
+from tests.processes import is_alive, line_of
 
 from sparktrials.dispatch import offspring as module
 from sparktrials.dispatch.offspring import offspring
@@ -21,7 +21,7 @@ from sparktrials.dispatch.process_state import this_process
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's limits and /proc")
 
 #: Seconds after which a wait gives up; never waited for in full.
-PATIENCE = 30
+PATIENCE = 60
 
 
 def gone(pids):
@@ -112,7 +112,8 @@ def test_whole_families_end(stray):
         shell = subprocess.Popen(
             ["/bin/sh", "-c", "sleep 600 & sleep 600 & echo $! ; wait"], stdout=subprocess.PIPE
         )
-        stray += [shell.pid, int(shell.stdout.readline())]
+        stray.append(shell.pid)
+        stray.append(int(line_of(shell)))
     assert started.end() == 3
     assert not gone(stray)
     shell.communicate()
@@ -133,14 +134,14 @@ DEATHS = {
     "SIGKILL": "os.kill(os.getpid(), 9)",
     "os._exit": "os._exit(1)",
     "segfault": "ctypes.string_at(0)",
-    "killed in C code": "ctypes.PyDLL(None).sleep(600)",
+    "killed in C code": (
+        "faulthandler.dump_traceback_later(1, exit=True); ctypes.PyDLL(None).sleep(600)"
+    ),
 }
 DYING = """
     import ctypes, faulthandler
     from sparktrials.dispatch.offspring import offspring
 
-    if "{death}".startswith("ctypes.PyDLL"):
-        faulthandler.dump_traceback_later(1, exit=True)
     with offspring():
         kept = orphan()
     with offspring():
@@ -160,6 +161,7 @@ def test_a_worker_that_dies_takes_what_its_trial_started_along(stray, tmp_path, 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
+        timeout=PATIENCE,  # what is not ended holds its stdout
         env=os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[2])},
     )
     assert done.returncode != 0

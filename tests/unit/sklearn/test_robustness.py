@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
+from tests.processes import PATIENCE
 
 from sparktrials import Trials, hp, scope
 from sparktrials.errors import InvalidArgument, SpaceMismatch
@@ -95,17 +96,22 @@ def test_probabilities_of_a_fold_that_lacks_a_label_are_in_their_columns():
 @pytest.mark.filterwarnings("ignore")
 def test_searches_in_threads_leave_warnings_as_they_were():
     before = warnings.showwarning
+    found = []
 
     def fit():
-        HyperoptEstimator(
+        search = HyperoptEstimator(
             classifier=logistic_regression("m"), preprocessing=[], max_evals=3, seed=0, refit=False
-        ).fit(X, Y, cv_shuffle=True)
+        )
+        search.fit(X, Y, cv_shuffle=True)
+        found.append(len(search.trials))
 
-    threads = [threading.Thread(target=fit) for _ in range(3)]
+    threads = [threading.Thread(target=fit, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
+    assert found == [3, 3, 3]
     assert warnings.showwarning is before
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 from tests.contract.store_suite import KEY, OK, experiment, trial
-from tests.processes import killed_after
+from tests.processes import PATIENCE, killed_after, line_of
 
 from sparktrials.errors import StoreCorrupt, StoreInUse, StoreUnavailable
 from sparktrials.store import SQLiteStore
@@ -45,7 +45,7 @@ def other(store):
         text=True,
     )
     with killed_after(process):
-        assert process.stdout.readline() == "held\n"
+        assert line_of(process) == "held\n"
         yield process
 
 
@@ -64,7 +64,7 @@ def test_held_by_a_living_process(store, other):
     store.release(KEY)
     with pytest.raises(StoreInUse):
         store.acquire(KEY)
-    other.communicate("")
+    other.communicate("", timeout=PATIENCE)
     store.acquire(KEY)
 
 

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from tests.contract.store_suite import KEY, OK, PLAIN, experiment, trial
+from tests.processes import killed_after, line_of
 
 from sparktrials import STATUS_OK, Trials, fmin, hp, rand
 from sparktrials.errors import (
@@ -213,14 +214,11 @@ def test_a_writer_that_lives_and_is_killed(store):
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:
-        try:
-            told = [process.stdout.readline() for _ in range(5)]
-            assert absorb(store, KEY) == 0, "it is still being written"
-        finally:
-            process.kill()
+    with killed_after(process):
+        told = [line_of(process) for _ in range(5)]
+        assert absorb(store, KEY) == 0, "it is still being written"
+        process.kill()
         told += process.stdout.read().splitlines()
-    process.wait()
     n_told = int([line for line in told if line.strip()][-1]) + 1
     n = absorb(store, KEY)
     assert n in {n_told, n_told + 1}

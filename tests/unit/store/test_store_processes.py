@@ -8,11 +8,12 @@ import random
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+import time
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from tests.contract.store_suite import KEY, OK, RUNNING, experiment, trial
-from tests.processes import killed_after
+from tests.processes import PATIENCE, killed_after, line_of
 
 from sparktrials.store import SQLiteStore
 
@@ -63,19 +64,15 @@ store.close()
 
 def test_eight_processes_make_one_file(path):
     n = 8
-    with running(CREATE, path, 0) as first:
-        others = [running(CREATE, path, k) for k in range(1, n)]
-        processes = [first, *(other.__enter__() for other in others)]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(running(CREATE, path, k)) for k in range(n)]
         for process in processes:
-            assert process.stdout.readline() == "ready\n"
+            assert line_of(process) == "ready\n"
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
-        seeds = {json.loads(process.stdout.readline()) for process in processes}
-        for process in processes:
-            assert process.wait() == 0
-        for other in others:
-            other.__exit__(None, None, None)
+        seeds = {json.loads(line_of(process)) for process in processes}
+        assert [process.wait(PATIENCE) for process in processes] == [0] * n
     assert len(seeds) == 1
     with SQLiteStore(path) as store:
         assert store.read(KEY)[0] == [trial(k, OK) for k in range(n)]
@@ -101,18 +98,20 @@ def test_readers_see_whole_transactions(path):
     n_packs, size = 40, 7
     with SQLiteStore(path) as store, running(WRITE, path, n_packs, size) as writer:
         store.create(experiment())
-        known, position, n_reads = {}, 0, 0
-        while sum(s is OK for s in known.values()) < n_packs * size:
+        known, position, over = {}, 0, False
+        deadline = time.monotonic() + PATIENCE
+        while not over:
+            assert time.monotonic() < deadline, "the writer hangs"
+            over = writer.poll() is not None  # then this read is of all there is
             changed, position = store.read(KEY, position)
             for t in changed:
                 assert known.get(t.id) in {None, RUNNING}
                 known[t.id] = t.state
-            n_reads += 1
             assert len(known) % size == 0
             for k in range(len(known) // size):
                 assert len({known[i] for i in range(k * size, (k + 1) * size)}) == 1
             assert writer.poll() in {None, 0}
-        assert writer.wait() == 0
+        assert sum(s is OK for s in known.values()) == n_packs * size
         trials, _ = store.read(KEY)
         assert {t.id: t.state for t in trials} == known
     check_integrity(path)
@@ -124,7 +123,7 @@ def test_a_writer_that_is_killed_loses_nothing_acknowledged(path):
     for _ in range(10):
         path.unlink(missing_ok=True)
         with running(WRITE, path, 10_000, size) as writer:
-            told = [writer.stdout.readline().split() for _ in range(rng.randrange(1, 40))]
+            told = [line_of(writer).split() for _ in range(rng.randrange(1, 40))]
             writer.kill()
             told += [line.split() for line in writer.stdout.read().splitlines(keepends=False)]
         told = [line for line in told if len(line) == 2 and line[1].isdigit()]
@@ -159,8 +158,8 @@ def test_a_second_store_takes_no_locks_away(path):
             SQLiteStore(path).close()
             store.append(KEY, [trial(n)])
             with running(VISIT, path, n + 1) as other:
-                assert json.loads(other.stdout.readline()) == [*range(n + 2)]
-                assert other.wait() == 0
+                assert json.loads(line_of(other)) == [*range(n + 2)]
+                assert other.wait(PATIENCE) == 0
             assert path.with_name("history.db-wal").exists()
             assert len(store.read(KEY)[0]) == n + 2
     with SQLiteStore(path) as store:
@@ -211,8 +210,8 @@ store.close()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_forks_have_connections_of_their_own(path):
     with running(FORK, path) as process:
-        n_written = int(process.stdout.readline())
-        assert process.wait() == 0
+        n_written = int(line_of(process))
+        assert process.wait(PATIENCE) == 0
     with SQLiteStore(path) as store:
         ids = [t.id for t in store.read(KEY)[0]]
     assert ids == [*range(7), *range(1000, 1000 + n_written)]

@@ -9,6 +9,7 @@ import textwrap
 import threading
 
 import pytest
+from tests.processes import line_of
 from tests.unit.dispatch.channel.wire import (
     PATIENCE,
     FakeDriver,
@@ -446,7 +447,7 @@ def test_a_forked_copy_cannot_use_it_and_does_not_keep_it_open(server, inbox):
         inbox.connected()
         assert inbox.message().header == {"parent": True}
         assert inbox.disconnected().reason is Reason.LOST
-        said = [task.stdout.readline() for _ in range(3)]
+        said = [line_of(task) for _ in range(3)]
         assert all("forked copy of it cannot use" in line for line in said[:2])
         assert said[2] == "True\n"
     finally:

@@ -13,6 +13,7 @@ import textwrap
 import threading
 
 import pytest
+from tests.processes import line_of
 from tests.unit.dispatch.channel.wire import PATIENCE, Wire, wait_until
 
 from sparktrials.dispatch.channel import listener
@@ -585,11 +586,11 @@ def test_a_forked_copy_lets_go():
         text=True,
     )
     try:
-        address = pickle.loads(bytes.fromhex(driver.stdout.readline()))
+        address = pickle.loads(bytes.fromhex(line_of(driver)))
         with connect(address, {}) as client:
             client.send({})
             assert client.receive(PATIENCE) == ({"still": "here"}, ())
-            assert driver.stdout.readline() == "helper\n"
+            assert line_of(driver) == "helper\n"
             client.send({})
             with pytest.raises(ChannelError, match="has ended"):
                 client.receive(PATIENCE)
