@@ -23,15 +23,17 @@ _FEW_ROUNDS = 4
 
 
 def warn_parallelism(target: int | None, suggester: Suggester, slots: int, done: int) -> None:
-    """Warn that there is little to learn from between rounds of parallel trials."""
+    """Warn that there is little to learn from between rounds of parallel trials.
+
+    A study that goes on has learnt from those that it has.
+    """
     if not suggester.adaptive or target is None or slots < 2:  # noqa: PLR2004 - nothing parallel
         return
-    left = target - done
-    if left < _FEW_ROUNDS * slots:
+    if done < target < _FEW_ROUNDS * slots:
         warnings.warn(
-            f"{left} trials on {slots} slots are {left / slots:.1f} rounds: the algorithm learns "
-            f"little between them. Run {max(1, left // _FEW_ROUNDS)} at a time (parallelism, "
-            "n_jobs), or raise max_evals",
+            f"{target} trials on {slots} slots are {target / slots:.1f} rounds: the algorithm "
+            f"learns little between them. Run {max(1, target // _FEW_ROUNDS)} at a time "
+            "(parallelism, n_jobs), or raise max_evals",
             stacklevel=users_level(),
         )
 

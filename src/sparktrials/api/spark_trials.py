@@ -14,6 +14,7 @@ from sparktrials.api.trials import Trials
 from sparktrials.dispatch.spark import SparkDispatcher
 from sparktrials.dispatch.spark_finding import find_backend, is_running
 from sparktrials.errors import InvalidArgument
+from sparktrials.store.url import kind_of
 from sparktrials.study.trial import FailureKind
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class SparkTrials(Trials):
         self.nodes_per_trial = _nodes(nodes_per_trial)
         self.resource_profile = resource_profile
         self._spark = spark_session
+        if isinstance(store, str):
+            kind_of(store)  # by its name it is no experiment's, as the first argument of Trials is
         super().__init__(store, exp_key, tracking=tracking)
         # No Spark is an error now, not in fmin; and so is what it cannot do.
         self._found: Backend | None = self._find()

@@ -15,6 +15,7 @@ from sparktrials.api.saving import replacing
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.processes import ProcessDispatcher
 from sparktrials.errors import InvalidArgument
+from sparktrials.store.url import kind_of
 
 __all__ = ["TimedTrials", "kept_to", "trials_for", "write_trials"]
 
@@ -52,12 +53,15 @@ def trials_for(given: Any, trial_timeout: object) -> Trials:  # noqa: ANN401 - c
     Raises
     ------
     InvalidArgument
-        If trials that were given cannot keep a time-out.
+        If trials that were given cannot keep a time-out, or a text is no store's URL.
     """
     seconds = positive_seconds("trial_timeout", trial_timeout)
     if given is None:
         return Trials() if seconds is None else TimedTrials(seconds)
-    trials = Trials(given) if isinstance(given, str) else given
+    if isinstance(given, str):
+        kind_of(given)  # a text that is no URL would be the name of an experiment in memory
+        given = Trials(given)
+    trials = given
     if not isinstance(trials, Trials):
         msg = f"trials must be Trials, SparkTrials, the URL of a history or None, got {given!r}"
         raise InvalidArgument(msg)

@@ -214,6 +214,11 @@ def test_a_name_without_scheme_is_an_experiments_name():
         Trials("runs", exp_key="mine")
 
 
+def test_a_name_is_no_store():
+    with pytest.raises(InvalidArgument, match="for a file write sqlite:///runs"):
+        SparkTrials(store="runs")
+
+
 def test_a_file_that_is_no_history(tmp_path):
     path = tmp_path / "runs.db"
     path.write_bytes(b"nothing like a database, but long enough to have a header" * 100)

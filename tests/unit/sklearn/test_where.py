@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from sparktrials import Trials, hp, rand
+from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, decision_tree_classifier
 from sparktrials.sklearn.where import TimedTrials, kept_to, trials_for
 
@@ -51,3 +54,10 @@ def test_given_trials_keep_theirs():
         tree, space, 2, cv=2, trials=trials, trial_timeout=60, algo=rand.suggest
     ).fit(X, y)
     assert (len(trials), trials.trial_timeout) == (2, None)
+
+
+@pytest.mark.parametrize("given", ["file.pkl", "runs", "./runs.db"])
+def test_a_text_that_is_no_url_of_a_store_is_refused(given):
+    """It would be the name of an experiment in memory, which nobody finds again."""
+    with pytest.raises(InvalidArgument, match=f"for a file write sqlite:///{re.escape(given)}"):
+        trials_for(given, None)
