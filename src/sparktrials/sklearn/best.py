@@ -19,7 +19,12 @@ from sparktrials.sklearn.assembly import Recipe, assemble, joined, parts_of
 from sparktrials.sklearn.evaluation import Data, Judgement, fit_pipeline
 from sparktrials.sklearn.partial_fit import RETRAIN
 from sparktrials.sklearn.spaces import all_learners_have, is_classification
-from sparktrials.sklearn.validation import checked_exogenous, checked_features, checked_target
+from sparktrials.sklearn.validation import (
+    checked_exogenous,
+    checked_features,
+    checked_target,
+    note_features,
+)
 from sparktrials.sklearn.writing import as_code
 
 if TYPE_CHECKING:
@@ -68,6 +73,7 @@ class BestPipeline:
     best_pipeline_: Pipeline
     _seed: int
     _compiled: Space
+    _data: Data
     #: Whether it was fitted on all data.
     _is_fitted: bool
     #: How many columns the features and each exogenous data set have.
@@ -207,19 +213,23 @@ class BestPipeline:
         X = checked_features(self, X, reset=False)
         y = checked_target(self, X, y, classification=classification)
         beside, widths = joined(X, checked_exogenous(EX_list or (), y))
-        if classification:
-            self.classes_ = np.unique(y)
-        self._take_best()  # what was fitted in rounds would go on from there
-        self._refit(
-            Data(
-                X=beside,
-                y=y,
-                widths=widths,
-                sample_weight=None if weights is None else _check_sample_weight(weights, beside),
-                parts=(),
-                classes=self.classes_ if classification else None,
-            )
+        data = Data(
+            X=beside,
+            y=y,
+            widths=widths,
+            sample_weight=None if weights is None else _check_sample_weight(weights, beside),
+            parts=(),
+            classes=np.unique(y) if classification else None,
         )
+        earlier = self.__dict__.copy()
+        try:
+            if classification:
+                self.classes_ = data.classes
+            self._take_best()  # what was fitted in rounds would go on from there
+            self._refit(data)
+        except BaseException:
+            self.__dict__.update(earlier)
+            raise
 
     #: Its name in Hyperopt-Sklearn 1.
     _retrain_best_model_on_full_data = retrain_best_model_on_full_data
@@ -230,6 +240,24 @@ class BestPipeline:
         return as_code(self.best_pipeline_)
 
     # ------------------------------------------------------------------ which it is
+
+    def _begin(
+        self,
+        data: Data,
+        X: Any,  # noqa: ANN401
+        trials: Trials,
+        *,
+        seed: int,
+        space: Space,
+    ) -> None:
+        """Take up a search: nothing of an earlier one remains."""
+        for name in ("best_pipeline_", "best_loss_", "best_params_", "classes_"):
+            self.__dict__.pop(name, None)
+        note_features(self, X)
+        if data.classes is not None:
+            self.classes_ = data.classes
+        self._data, self._widths = data, data.widths
+        self.trials_, self._seed, self._compiled = trials, seed, space
 
     def _take_best(self) -> None:
         best = best_of(self.trials_.history)

@@ -17,6 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
+from sparktrials.sklearn.known import is_known
 from sparktrials.sklearn.parameters import made_by
 from sparktrials.space.distributions import Categorical
 from sparktrials.space.nodes import (
@@ -117,8 +118,10 @@ class Demands:
 
 def _has_any(model: Any, methods: tuple[str, ...]) -> bool:  # noqa: ANN401 - an estimator
     # Before a fit a stack without a final estimator does not know that it gets one.
-    return any(hasattr(model, method) for method in methods) or (
-        getattr(model, "final_estimator", model) is None
+    return (
+        any(hasattr(model, method) for method in methods)
+        or getattr(model, "final_estimator", model) is None
+        or not is_known(model)
     )
 
 

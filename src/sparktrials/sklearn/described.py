@@ -16,7 +16,8 @@ from sparktrials.api.arguments import tree_of
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.assembly import Recipe
 from sparktrials.sklearn.demands import Demands, suited
-from sparktrials.sklearn.kinds import kinds_of
+from sparktrials.sklearn.kinds import not_numbers
+from sparktrials.sklearn.known import is_known
 from sparktrials.sklearn.parameters import check_values, made_by, sure_by_many
 from sparktrials.sklearn.spaces import space_of, with_class
 from sparktrials.sklearn.validation import is_frame, listed
@@ -145,17 +146,15 @@ def _check_kinds(recipes: list[Recipe]) -> None:
 
 def _says(is_kind: Any, recipe: Recipe) -> bool:  # noqa: ANN401
     try:
-        return bool(is_kind(recipe.learner))
+        return bool(is_kind(recipe.learner)) and is_known(recipe.learner)
     except Exception:  # noqa: BLE001 - not scikit-learn's
         return False
 
 
 def _check_takes(recipes: list[Recipe], X: Any, y: Any) -> None:  # noqa: ANN401
-    others = [name for name, kind in kinds_of(X).items() if kind != "number"]
-    if not others:
-        return
     some, target = _safe_indexing(X, slice(0, _ROWS)), y[:_ROWS]
-    if not all(_takes_numbers_alone(recipe, some, target) for recipe in recipes):
+    others = not_numbers(some)
+    if not others or not all(_takes_numbers_alone(recipe, some, target) for recipe in recipes):
         return
     msg = (
         f"X has columns that are not numbers, {listed(others)}, which nothing in the space takes: "
@@ -168,6 +167,8 @@ def _check_takes(recipes: list[Recipe], X: Any, y: Any) -> None:  # noqa: ANN401
 def _takes_numbers_alone(recipe: Recipe, X: Any, y: Any) -> bool:  # noqa: ANN401
     steps = [step for step in recipe.preprocessing if step != "passthrough"]
     first = clone(steps[0] if steps else recipe.learner, safe=False)
+    if not is_known(first):  # it may leave columns out that have more values, say
+        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

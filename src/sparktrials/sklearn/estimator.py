@@ -314,14 +314,16 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         demands = Demands.of(judgement, sample_weight, in_rounds=self.use_partial_fit)
         tree = searched(self, X, y, judgement, demands, exogenous=EX_list or ())
         compiled = compile_space(tree)
-        if classification:
+        classes = np.unique(y) if classification else None
+        if classes is not None:
             check_one_label(y)
-            self.classes_ = np.unique(y)
         goes_on = warm_start and hasattr(self, "trials_")
-        if not goes_on:
+        if goes_on:
+            seed, trials = self._seed, self.trials_
+        else:
             drawn = seed_of(self.seed, "seed")
-            self._seed = int((new_seed() if drawn is None else drawn) % 2**32)
-            self.trials_ = trials_for(self.__dict__.get("trials"), self.trial_timeout)
+            seed = int((new_seed() if drawn is None else drawn) % 2**32)
+            trials = trials_for(self.__dict__.get("trials"), self.trial_timeout)
         given = seed_of(random_state, "random_state")
         parts = Splitting(
             cv=self.cv,
@@ -333,31 +335,28 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             X,
             y,
             classification=classification,
-            seed=self._seed if given is None else given % 2**32,
+            seed=seed if given is None else given % 2**32,
         )
         if classification:
             check_scorable(judgement.scorer, y, parts)
         digest = digest_of(X, y, self.scoring, self.loss_fn, self.continuous_loss_fn, len(parts))
-        check_same(self.trials_.history, digest, any_data=goes_on)
+        check_same(trials.history, digest, any_data=goes_on)
         exogenous = checked_exogenous(EX_list or (), y)
         beside, widths = joined(X, exogenous)
-        sample_weight = judgement.weights(sample_weight, beside)
-        self._data = Data(
+        data = Data(
             X=beside,
             y=y,
             widths=widths,
-            sample_weight=sample_weight,
+            sample_weight=judgement.weights(sample_weight, beside),
             parts=parts,
-            classes=self.classes_ if classification else None,
-            whole=not classification or all_have(self.classes_, y, parts),
+            classes=classes,
+            whole=classes is None or all_have(classes, y, parts),
         )
-        self._widths = widths
-        self._compiled = compiled
-        results = (trial.result for trial in self.trials_.history)
+        results = (trial.result for trial in trials.history)
         objective = PipelineObjective(
-            data=broadcast(self._data),
+            data=broadcast(data),
             judgement=judgement,
-            seed=self._seed,
+            seed=seed,
             n_jobs=self.n_jobs,
             use_partial_fit=self.use_partial_fit,
             digest=digest,
@@ -366,6 +365,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         )
         by_portfolio = self.portfolio and self.space is None
         starts = starting_points(tree, compiled, samples=len(y)) if by_portfolio else []
+        self._begin(data, X, trials, seed=seed, space=compiled)  # nothing is refused any more
         while True:
             sent = yield self.trials_
             increment = increment if sent is None else sent

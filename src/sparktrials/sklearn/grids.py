@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import (
+    InvalidParameterError,
+    validate_parameter_constraints,
+)
 
 from sparktrials.errors import InvalidArgument
-from sparktrials.space.nodes import Node
+from sparktrials.sklearn.known import known_parts
+from sparktrials.space.nodes import Constant, Node
 
-__all__ = ["check_no_grid"]
+__all__ = ["check_no_grid", "with_lists"]
 
 #: Values of a grid that a message shows.
 _SHOWN = 4
@@ -20,8 +25,7 @@ _SHOWN = 4
 def check_no_grid(space: object, estimator: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
     """Refuse grids and scipy's distributions, which say nothing to a search here.
 
-    A list beside nodes may be the value of a parameter: it is if the estimator has a sequence there
-    now.
+    A list beside nodes may be the value of a parameter: it is unless scikit-learn never takes it.
 
     Raises
     ------
@@ -37,25 +41,54 @@ def check_no_grid(space: object, estimator: Any) -> None:  # noqa: ANN401 - scik
     if not isinstance(space, Mapping):
         return
     any_node = any(map(_has_node, space.values()))
-    known = estimator.get_params() if hasattr(estimator, "get_params") else {}
     wrong = []
     for name, value in space.items():
         if callable(getattr(value, "rvs", None)):
             wrong.append((name, _of_scipy(str(name), value)))
-        elif isinstance(value, (list, np.ndarray)) and not _has_node(value):
-            is_value = any_node and (
-                isinstance(known.get(name), (list, tuple, np.ndarray))
-                or not all(isinstance(one, (str, int, float, type(None))) for one in value)
-            )
-            if not is_value:
-                wrong.append((name, _of_list(str(name), list(value))))
+        elif _is_list(value) and (
+            not any_node or _is_never_taken(str(name), value, space, estimator)
+        ):
+            wrong.append((name, _of_list(str(name), list(value))))
     if wrong:
         kinds = "distributions of scipy's" if hasattr(space[wrong[0][0]], "rvs") else "a grid"
         lines = [f"  {name!r}: {instead}," for name, instead in wrong]
         msg = f"space has {kinds}, which cannot be searched here; write\n" + "\n".join(lines)
-        if kinds == "a grid":
-            msg += "\nA sequence that is itself a parameter's value is written as a tuple."
+        if kinds == "a grid" and not any_node:
+            msg += "\nA sequence that is itself a parameter's value: set it on the estimator."
         raise InvalidArgument(msg)
+
+
+def with_lists(space: Any) -> Any:  # noqa: ANN401 - a tree
+    """Return a space whose lists without nodes stay lists: others become tuples.
+
+    Some parameters, such as ``stop_words``, take no tuples.
+    """
+    if not isinstance(space, dict):
+        return space
+    return {name: Constant(value) if _is_list(value) else value for name, value in space.items()}
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, np.ndarray)) and not _has_node(value)
+
+
+def _is_never_taken(name: str, value: Any, space: Mapping[str, Any], estimator: Any) -> bool:  # noqa: ANN401
+    """Whether scikit-learn says that a parameter has no such values."""
+    path = name.split("__")
+    outer = ["__".join(path[:i]) for i in range(1, len(path))]
+    if not space.keys().isdisjoint(outer):  # another step may be put there
+        return False
+    try:
+        owner = estimator.get_params()[outer[-1]] if outer else estimator
+        if owner not in known_parts(estimator):
+            return False
+        constraints = owner._parameter_constraints  # noqa: SLF001 - the protocol
+        validate_parameter_constraints(constraints, {path[-1]: value}, type(owner).__name__)
+    except InvalidParameterError:
+        return True
+    except Exception:  # noqa: BLE001 - no such parameter, or no constraints: it is seen later
+        return False
+    return False
 
 
 def _has_node(value: object) -> bool:

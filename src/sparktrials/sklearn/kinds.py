@@ -13,7 +13,15 @@ import numpy as np
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["Kind", "empty_columns", "is_of_cells", "is_of_numbers", "is_there", "kinds_of"]
+__all__ = [
+    "Kind",
+    "empty_columns",
+    "is_of_cells",
+    "is_of_numbers",
+    "is_there",
+    "kinds_of",
+    "not_numbers",
+]
 
 Kind = Literal["number", "category", "words", "date", "period", "duration", "text"]
 
@@ -51,6 +59,18 @@ def is_of_numbers(X: Any) -> bool:  # noqa: ANN401 - a frame
         If a column holds what no model can take.
     """
     return set(kinds_of(X).values()) == {"number"} and not any(is_of_cells(X, c) for c in X.columns)
+
+
+def not_numbers(X: Any) -> list[Any]:  # noqa: ANN401 - a frame
+    """Return the names of the columns that hold anything but numbers."""
+    return [name for name in X.columns if not _is_number(X[name], name)]
+
+
+def _is_number(column: Any, name: object) -> bool:  # noqa: ANN401 - a series
+    try:
+        return _kind_of(column, name) == "number"
+    except InvalidArgument:  # a preprocessing of the user's own may take it
+        return False
 
 
 def is_of_cells(X: Any, name: Any) -> bool:  # noqa: ANN401 - a frame, a column's name

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.sklearn.known import known_parts
 from sparktrials.space import Point, compile_space
 from sparktrials.space.codec import Codec
 
@@ -170,19 +171,11 @@ def check_values(models: Iterable[Any], *, of: str = "space") -> None:
 def _wrong_with(model: Any) -> str:  # noqa: ANN401 - an estimator, or several
     if isinstance(model, (list, tuple)):
         return next(filter(None, map(_wrong_with, model)), "")
-    if isinstance(model, type) or not hasattr(model, "get_params"):
-        return ""
-    try:
-        parts = [model, *model.get_params(deep=True).values()]
-    except Exception:  # noqa: BLE001 - not scikit-learn's
-        return ""
-    for part in parts:
-        if isinstance(part, type) or not hasattr(part, "_validate_params"):
-            continue
+    for part in known_parts(model):
         try:
             part._validate_params()  # noqa: SLF001 - what its fit begins with
         except InvalidParameterError as error:
             return str(error)
-        except Exception:  # noqa: BLE001, S112 - a class of one's own without constraints
+        except Exception:  # noqa: BLE001, S112 - a class without constraints
             continue
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -67,17 +68,18 @@ def check_scorer(given: object) -> None:
     InvalidArgument
         If it is one, with what to write.
     """
-    module = str(getattr(given, "__module__", ""))
-    if not callable(given) or not inspect.isfunction(inspect.unwrap(given)):
+    if not inspect.isfunction(given):
         return
-    by_sklearn = module.startswith("sklearn.metrics.") and not module.endswith("_scorer")
-    try:
-        parameters = list(inspect.signature(given).parameters)
-    except (TypeError, ValueError):
-        return
+    name, module = given.__name__, str(given.__module__)
+    by_sklearn = (
+        module.startswith("sklearn.metrics.")
+        and not module.endswith("_scorer")
+        and getattr(sys.modules.get(module), name, None) is given
+    )
+    # A scorer that wraps a metric has the metric's name, and not its parameters.
+    parameters = list(inspect.signature(given, follow_wrapped=False).parameters)
     if not by_sklearn and parameters[:2] != ["y_true", "y_pred"]:
         return
-    name = getattr(given, "__name__", "metric")
     less = ", greater_is_better=False" if name.endswith(_LESS) else ""
     same = [
         scorer

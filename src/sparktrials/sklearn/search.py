@@ -23,7 +23,7 @@ from sparktrials.api.options import seed_of
 from sparktrials.api.run import fmin
 from sparktrials.api.trials import Trials
 from sparktrials.dispatch.broadcasting import broadcast
-from sparktrials.errors import InvalidArgument
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.folds import (
     CrossValidation,
     FoldsObjective,
@@ -31,7 +31,7 @@ from sparktrials.sklearn.folds import (
     rows_of_trials,
     with_cause,
 )
-from sparktrials.sklearn.grids import check_no_grid
+from sparktrials.sklearn.grids import check_no_grid, with_lists
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended
 from sparktrials.sklearn.parameters import check_parameters
 from sparktrials.sklearn.racing import race_of
@@ -55,6 +55,11 @@ def _candidate(space: Space, point: Point) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 - a function of the user's: the trial says what it raised
         return {}
     return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _is_gap(error_score: Any) -> bool:  # noqa: ANN401 - a number or "raise"
+    """Whether a fold that cannot be scored leaves nothing to compare its trial by."""
+    return bool(error_score == "raise" or np.isnan(error_score))
 
 
 def _without(search: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 - a class
@@ -191,9 +196,13 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         SpaceMismatch, InvalidPoint
             If `trials` are of another space.
         """
+        if isinstance(self.estimator, type):
+            name = self.estimator.__name__
+            msg = f"estimator is the class {name}: give an estimator, {name}()"
+            raise InvalidArgumentType(msg)
         check_no_grid(self.space, self.estimator)
         check_is_there(X, y)
-        tree = tree_of(self.space)
+        tree = tree_of(with_lists(self.space))
         space = compile_space(tree)
         check_parameters(tree, self.estimator)
         check_scoring(self.scoring)
@@ -207,7 +216,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         several = getattr(scorers, "_scorers", None)
         names = None if several is None else list(several)
         metric = self.refit if isinstance(self.refit, str) else (names or [None])[0]
-        if y is not None and is_classifier(self.estimator):
+        if y is not None and is_classifier(self.estimator) and _is_gap(self.error_score):
             check_scorable(scorers if several is None else several.get(metric), y, splits)
         shared = CrossValidation(
             estimator=clone(self.estimator),
@@ -222,18 +231,18 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         )
         digest = digest_of(X, y, self.scoring, len(splits), self.estimator)
         goes_on = self.warm_start and hasattr(self, "trials_")
-        if not goes_on:
-            self.trials_ = self._new_trials()
-        check_same(self.trials_.history, digest, any_data=goes_on)
+        trials = self.trials_ if goes_on else self._new_trials()
+        check_same(trials.history, digest, any_data=goes_on)
         sizes = [len(test) for _, test in splits]
         check_judged_alike(  # before the first trial: what was tried stays in the history
-            ended(self.trials_.history),
+            ended(trials.history),
             sizes,
             names=names,
             by_function=callable(self.scoring),
             with_train_scores=self.return_train_score,
         )
-        earlier = (trial.result for trial in self.trials_.history)
+        earlier = (trial.result for trial in trials.history)
+        self.trials_: Trials = trials  # nothing is refused any more
         with kept_to(self.trials_, self.trial_timeout):
             fmin(
                 FoldsObjective(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
@@ -27,6 +28,7 @@ __all__ = [
     "is_frame",
     "is_text",
     "listed",
+    "note_features",
 ]
 
 #: Names that a message shows.
@@ -53,7 +55,9 @@ def has_missing(X: Any) -> bool:  # noqa: ANN401 - an array or a frame of number
 
 
 def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: ANN401 - scikit-learn's
-    """Return the features, and take note of their number and names or compare with those noted.
+    """Return the features; compare their number and names with those of the fit, but at a `reset`.
+
+    Nothing is noted yet, so that a fit that is refused leaves an estimator as it was.
 
     Raises
     ------
@@ -63,16 +67,23 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
     check_is_there(X)
     if reset and is_frame(X):
         _check_names(list(X.columns))
+    noted_by = BaseEstimator() if reset else estimator
     if is_frame(X) or is_text(X):
-        _note(estimator, X, reset=reset)
+        _note(noted_by, X, reset=reset)
         return X
     X = check_array(
         X, accept_sparse=["csr", "csc"], dtype=None, estimator=estimator, **_not_finite()
     )
     if isinstance(X, np.ndarray) and X.dtype.kind == "f":  # as all models do; gaps are filled
         _check_finite(X, type(estimator).__name__)
-    _note(estimator, X, reset=reset)
+    _note(noted_by, X, reset=reset)
     return X
+
+
+def note_features(estimator: Any, X: Any) -> None:  # noqa: ANN401 - scikit-learn's, any data
+    """Take note of the number and names of features that `checked_features` returned."""
+    estimator.__dict__.pop("n_features_in_", None)  # texts have no columns: of an earlier fit
+    _note(estimator, X, reset=True)
 
 
 def _check_finite(X: Any, estimator_name: str) -> None:  # noqa: ANN401 - an array of floats
@@ -149,8 +160,6 @@ def _not_finite() -> dict[str, bool]:
 
 
 def _note(estimator: Any, X: Any, *, reset: bool) -> None:  # noqa: ANN401
-    if reset:  # texts have no columns: scikit-learn leaves the number of an earlier fit
-        estimator.__dict__.pop("n_features_in_", None)
     if SKLEARN < (1, 6):
         estimator._check_feature_names(X, reset=reset)  # noqa: SLF001 - what there is in 1.4, 1.5
         estimator._check_n_features(X, reset=reset)  # noqa: SLF001

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -16,10 +17,12 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.metrics import get_scorer, log_loss
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from sparktrials import hp, scope
@@ -215,3 +218,30 @@ def test_no_trial_fails_for_it(iris):
     found = HyperoptEstimator(**given, scoring="neg_log_loss").fit(X, y, sample_weight=np.ones(150))
     assert set(found.leaderboard().learner) == {"GaussianNB"}
     assert found.trials.statuses() == ["ok"] * 6
+
+
+class Lazy(ClassifierMixin, BaseEstimator):
+    """Has the methods of what it has fitted."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression().fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+    def __getattr__(self, name):
+        if name == "predict_proba" and "model_" in self.__dict__:
+            return self.model_.predict_proba
+        raise AttributeError(name)
+
+
+@pytest.mark.filterwarnings("ignore:.*`probability`:FutureWarning")
+@pytest.mark.parametrize(
+    "model", [Lazy(), GridSearchCV(SVC(), {"probability": [True]})], ids=["lazy", "search"]
+)
+def test_probabilities_that_a_fit_gives(iris, model):
+    steps = hp.choice("p", [[], [StandardScaler()]])
+    found = HyperoptEstimator(steps, classifier=model, scoring="neg_log_loss", max_evals=1, seed=0)
+    assert found.fit(*iris).best_loss_ < 1

@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import ColumnTransformer
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import Ridge
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import mean_squared_error
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils._param_validation import InvalidParameterError
@@ -109,3 +113,62 @@ def test_a_choice_of_which_one_takes_words():
 
 def test_steps_that_pass_through():
     HyperoptEstimator(["passthrough"], classifier=svc("s"), max_evals=1, seed=0).fit(X, Y)
+
+
+def fits(**given):
+    """Search with two trials, one of which at least must end well."""
+    data = given.pop("X", X)
+    return HyperoptEstimator(**given, max_evals=2, seed=0).fit(data, Y).best_loss_
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [[1]] * 40,
+        [{"w": 1}] * 40,
+        ["A1", 7] * 20,
+        list(np.ones((40, 3))),
+        pd.arrays.IntervalArray.from_breaks(range(41)),
+        pd.Categorical([1, "b"] * 20),
+    ],
+    ids=["lists", "dicts", "mixed", "arrays", "intervals", "mixed categories"],
+)
+def test_columns_that_ones_own_preprocessing_leaves_out(column):
+    frame = pd.DataFrame({"a": X[:, 0], "c": column})
+    leaves_out = make_column_transformer(("passthrough", ["a"]))
+    fits(X=frame, classifier=gaussian_nb("n"), preprocessing=[leaves_out])
+
+
+def test_columns_that_only_ones_own_preprocessing_takes():
+    frame = pd.DataFrame({"a": X[:, 0], "d": [{"w": 1.0, "z": float(i)} for i in range(40)]})
+    takes = make_column_transformer((DictVectorizer(sparse=False), "d"), remainder="passthrough")
+    fits(X=frame, classifier=gaussian_nb("n"), preprocessing=[takes])
+
+
+class DropIds(TransformerMixin, BaseEstimator):
+    """Leaves out columns with many values: 50 rows do not show which."""
+
+    def fit(self, X, y=None):
+        self.kept_ = [name for name in X.columns if name == "a" or X[name].nunique() <= 30]
+        return self
+
+    def transform(self, X):
+        return X[self.kept_]
+
+
+def test_what_a_transformer_of_ones_own_leaves_out():
+    frame = pd.DataFrame({"a": np.arange(200.0), "id": [f"c{i}" for i in range(200)]})
+    preprocessing = [make_pipeline(DropIds(), StandardScaler())]
+    found = HyperoptEstimator(preprocessing, classifier=gaussian_nb("n"), max_evals=1, seed=0)
+    found.fit(frame, np.arange(200) % 2, cv_shuffle=True)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GridSearchCV(Pipeline([("m", LinearRegression())]), {"m": [LogisticRegression(), SVC()]}),
+        GridSearchCV(SVC(C=-1.0), {"C": [1.0, 2.0]}),
+    ],
+)
+def test_a_search_as_the_model(model):
+    fits(classifier=model, preprocessing=hp.choice("p", [[], [StandardScaler()]]))

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -431,3 +431,46 @@ def test_rounds_begin_anew(iris):
     before = found.predict(X)
     found.retrain_best_model_on_full_data(X, y)
     assert (found.predict(X) == before).all()
+
+
+def test_a_fit_that_is_refused_leaves_all_as_it_was(iris):
+    X, y = iris[0], iris[1] % 2
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=2).fit(X, y)
+    before = found.predict(X)
+    words = np.where(y, "no", "yes")
+    with pytest.raises(InvalidArgument, match="pos_label"):
+        found.set_params(scoring="f1").fit(X[:, :3], words)
+    assert found.classes_.tolist() == [0, 1]
+    assert found.n_features_in_ == 4
+    assert len(found.trials) == 2
+    assert (found.predict(X) == before).all()
+    mine = Trials()
+    found.set_params(scoring=None, trials=mine).fit(X, y)
+    with pytest.raises(InvalidArgument, match="other data"):
+        found.fit(X[:, :3], words)
+    assert (found.predict(X) == before).all()
+
+
+def test_a_search_that_fails_leaves_nothing_of_an_earlier_one(iris):
+    X, y = iris
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1).fit(X, y)
+    breaks = FunctionTransformer(np.linalg.cholesky)
+    with pytest.raises(NoPipelineFound):
+        found.set_params(preprocessing=[breaks]).fit(X, y)
+    with pytest.raises(NotFittedError):
+        found.predict(X)
+    assert not hasattr(found, "best_loss_")
+    found.set_params(regressor=ridge("r"), classifier=None, preprocessing=[]).fit(X, y)
+    assert not hasattr(found, "classes_")
+
+
+def test_a_new_fit_of_the_best_that_fails_leaves_it_as_it_was(iris):
+    X, y = iris[0], iris[1] % 2
+    found = search(classifier=svc("s"), preprocessing=[], max_evals=1).fit(X, y)
+    before = found.predict(X)
+    with pytest.raises(ValueError, match="class"):
+        found.retrain_best_model_on_full_data(X, np.full(len(y), "a"))
+    assert found.classes_.tolist() == [0, 1]
+    assert (found.predict(X) == before).all()
+    found.retrain_best_model_on_full_data(X, np.where(y, "a", "b"))
+    assert found.classes_.tolist() == ["a", "b"]

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import RidgeCV
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC
@@ -60,6 +63,18 @@ def test_what_is_written_is_right():
             make_pipeline(OneHotEncoder(), SVC()),
             {"onehotencoder__categories": [["a", "b"]], "svc__C": hp.uniform("C", 1, 2)},
         ),
+        (GaussianNB(), {"priors": [0.5, 0.5], "var_smoothing": hp.uniform("v", 0, 1)}),
+        (GaussianNB(), {"priors": np.array([0.5, 0.5]), "var_smoothing": hp.uniform("v", 0, 1)}),
+        (VotingClassifier([]), {"weights": [1, 2], "voting": hp.choice("v", ["hard", "soft"])}),
+        (
+            HistGradientBoostingClassifier(),
+            {"monotonic_cst": [1, 0], "learning_rate": hp.uniform("l", 0, 1)},
+        ),
+        (
+            make_pipeline(SVC()),
+            {"svc": hp.choice("m", [GaussianNB()]), "svc__priors": [0.5, 0.5]},
+        ),
+        (SVC(), {"nothing": [1, 2], "C": hp.uniform("C", 1, 2)}),
         (OneHotEncoder(), {"categories": ("a", "b"), "min_frequency": hp.uniformint("m", 1, 2)}),
         (SVC(), {"C": 1.0, "gamma": hp.uniform("g", 1, 2)}),
         (SVC(), hp.choice("k", [{"C": 1.0}, {"C": 2.0}])),
@@ -68,3 +83,15 @@ def test_what_is_written_is_right():
 )
 def test_values_that_are_lists(estimator, space):
     check_no_grid(space, estimator)
+
+
+def test_lists_stay_lists():
+    texts = ["the cat sat", "the dog ran"] * 10
+    model = make_pipeline(CountVectorizer(), LogisticRegression())
+    space = {
+        "countvectorizer__stop_words": ["the", "a"],
+        "logisticregression__C": hp.uniform("C", 1, 2),
+    }
+    search = SparkTrialsSearchCV(model, space, 2, cv=2, random_state=0).fit(texts, Y)
+    assert search.best_params_["countvectorizer__stop_words"] == ["the", "a"]
+    assert search.trials_.statuses() == ["ok"] * 2

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -79,3 +81,23 @@ def test_what_is_right_but_rare():
     check_parameters({"svc__kernel": hp.pchoice("k", [(0.95, "foo"), (0.05, "rbf")])}, pipeline)
     steps = hp.pchoice("m", [(0.95, SVC()), (0.05, LogisticRegression())])
     check_parameters({"svc": steps, "svc__solver": "liblinear"}, pipeline)
+
+
+class Share(KNeighborsClassifier):
+    """Its number of neighbours is a share of the samples."""
+
+    def fit(self, X, y):
+        self.n_neighbors = max(1, int(self.n_neighbors * len(X)))
+        return super().fit(X, y)
+
+
+def test_a_class_that_converts_its_parameters():
+    space = {"n_neighbors": hp.uniform("n", 0.1, 0.3)}
+    search = SparkTrialsSearchCV(Share(), space, 2, cv=2, random_state=0).fit(X, Y)
+    assert np.isfinite(search.best_score_)
+
+
+def test_what_a_search_inside_sets():
+    inner = GridSearchCV(SVC(C=-1.0), {"C": [1.0, 2.0]}, cv=2)
+    search = SparkTrialsSearchCV(inner, {"estimator__gamma": hp.uniform("g", 0, 1)}, 1, cv=2)
+    assert np.isfinite(search.fit(X, Y).best_score_)

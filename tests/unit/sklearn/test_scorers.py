@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_error
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    make_scorer,
+    mean_squared_error,
+    roc_auc_score,
+)
 from sklearn.model_selection import KFold
 
 from sparktrials import Trials, hp
@@ -96,3 +104,29 @@ def test_one_class():
 def test_what_can_be_scored(scoring, y):
     for search in searches(None, scoring, 3):
         search.fit(X, y)
+
+
+def test_a_fold_of_one_label_with_a_score_for_that():
+    y = np.r_[np.zeros(20, dtype=int), THREE[20:]]
+    scoring = make_scorer(roc_auc_score, response_method="predict_proba", multi_class="ovr")
+    given = {"scoring": scoring, "cv": KFold(3), "random_state": 0}
+    search = SparkTrialsSearchCV(LogisticRegression(), {"C": hp.uniform("C", 1, 2)}, 1, **given)
+    with pytest.raises(InvalidArgument, match="fold 1 of 3"):
+        search.fit(X, y)
+    with pytest.warns(UserWarning, match="Scoring failed"):
+        search.set_params(error_score=0.0).fit(X, y)
+    assert search.cv_results_["split0_test_score"].tolist() == [0.0]
+
+
+def as_scorer(metric):
+    @functools.wraps(metric)
+    def score(model, X, y):
+        return metric(y, model.predict(X))
+
+    return score
+
+
+@pytest.mark.parametrize("metric", [mine, accuracy_score])
+def test_scorers_that_wrap_a_metric(metric):
+    for search in searches(None, as_scorer(metric), 3):
+        search.fit(X, BINARY)

@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sparktrials import Trials, hp, rand
-from sparktrials.errors import InvalidArgument
+from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn import HyperoptSearchCV, SparkTrialsSearchCV
 from sparktrials.sklearn.component import SKLEARN
 from sparktrials.sklearn.sameness import DATA
@@ -344,3 +344,18 @@ def test_callbacks_are_for_the_estimator(iris):
     found._skl_callbacks = [object()]
     with pytest.raises(InvalidArgument, match="calls no callbacks"):
         found.fit(*iris)
+
+
+def test_a_fit_that_is_refused_keeps_the_trials(iris):
+    X, y = iris
+    search = SparkTrialsSearchCV(SVC(), {"C": hp.uniform("C", 1, 2)}, 1, trials=Trials(), cv=2)
+    search.fit(X, y)
+    kept = search.trials_
+    with pytest.raises(InvalidArgument, match="other data"):
+        search.set_params(trials=pickle.loads(pickle.dumps(kept))).fit(X, 1 - y)
+    assert search.trials_ is kept
+
+
+def test_a_class_instead_of_an_estimator(iris):
+    with pytest.raises(InvalidArgumentType, match=r"class SVC: give an estimator, SVC\(\)"):
+        SparkTrialsSearchCV(SVC, {"C": hp.uniform("C", 1, 2)}, 1).fit(*iris)
