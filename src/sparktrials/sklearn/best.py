@@ -78,6 +78,8 @@ class BestPipeline:
     _is_fitted: bool
     #: How many columns the features and each exogenous data set have.
     _widths: tuple[int, ...]
+    #: Those of samples that the search was given, or None.
+    _weights: Any
 
     def _ready(self, X: Any, EX_list: Sequence[Any] | None) -> Any:  # noqa: ANN401
         check_is_fitted(self, "best_pipeline_")
@@ -87,7 +89,7 @@ class BestPipeline:
             except NotFittedError:
                 msg = (
                     "the best pipeline is not fitted: refit=False, or fit_iter; call "
-                    "best_pipeline_.fit(X, y)"
+                    "retrain_best_model_on_full_data(X, y)"
                 )
                 raise NotFittedError(msg) from None
         X = checked_features(self, X, reset=False)
@@ -198,6 +200,8 @@ class BestPipeline:
         y: Any,  # noqa: ANN401
         EX_list: Sequence[Any] | None = None,
         weights: Any = None,  # noqa: ANN401
+        *,
+        sample_weight: Any = None,  # noqa: ANN401
     ) -> None:
         """Fit the best pipeline anew, as ``refit=True`` does: after `fit_iter`, or on other data.
 
@@ -205,14 +209,26 @@ class BestPipeline:
         ----------
         X, y, EX_list
             As in `fit`.
-        weights
-            The weight of each sample.
+        weights, sample_weight
+            Two names of one argument: the weight of each sample. Without it, those that the search
+            was given, if it was given any.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no best pipeline.
+        InvalidArgument
+            If the weights that the search was given are of more or fewer samples.
         """
+        if weights is not None and sample_weight is not None:
+            msg = "weights and sample_weight are two names of one argument: give one"
+            raise InvalidArgument(msg)
         check_is_fitted(self, "best_pipeline_")
         classification = is_classification(self)
         X = checked_features(self, X, reset=False)
         y = checked_target(self, X, y, classification=classification)
         beside, widths = joined(X, checked_exogenous(EX_list or (), y))
+        weights = self._weights_of(len(y), weights if sample_weight is None else sample_weight)
         data = Data(
             X=beside,
             y=y,
@@ -233,6 +249,18 @@ class BestPipeline:
 
     #: Its name in Hyperopt-Sklearn 1.
     _retrain_best_model_on_full_data = retrain_best_model_on_full_data
+
+    def _weights_of(self, n: int, given: Any) -> Any:  # noqa: ANN401
+        kept = getattr(self, "_weights", None)
+        if given is not None or kept is None:
+            return given
+        if len(kept) != n:
+            msg = (
+                f"the search was given the sample_weight of {len(kept)} samples, but here are {n}: "
+                f"give their sample_weight=, np.ones({n}) if all count alike"
+            )
+            raise InvalidArgument(msg)
+        return kept
 
     def to_code(self) -> str:
         """Return Python code that makes the best pipeline, not fitted, without this package."""
@@ -257,6 +285,7 @@ class BestPipeline:
         if data.classes is not None:
             self.classes_ = data.classes
         self._data, self._widths = data, data.widths
+        self._weights = data.sample_weight
         self.trials_, self._seed, self._compiled = trials, seed, space
 
     def _take_best(self) -> None:

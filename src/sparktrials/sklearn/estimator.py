@@ -23,7 +23,7 @@ from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended, entry_of
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
-from sparktrials.sklearn.scorers import check_one_label, check_scorable
+from sparktrials.sklearn.scorers import check_judged, check_one_label
 from sparktrials.sklearn.spaces import is_classification
 from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
@@ -295,7 +295,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
     ) -> Generator[Any, int | None, None]:
         """Yield the trials, before the first and after each ``fit_increment`` more of them.
 
-        It goes on for as long as it is asked; a number that is sent to it is the next increment.
+        It goes on for as long as it is asked; a number sent to it by ``send`` is how many are next.
         Nothing is refitted. The arguments are those of `fit`.
         """
         if groups is not None and kfolds_group is not None:
@@ -337,8 +337,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             classification=classification,
             seed=seed if given is None else given % 2**32,
         )
-        if classification:
-            check_scorable(judgement.scorer, y, parts)
+        check_judged(judgement, y, parts, classification=classification)
         digest = digest_of(X, y, self.scoring, self.loss_fn, self.continuous_loss_fn, len(parts))
         check_same(trials.history, digest, any_data=goes_on)
         exogenous = checked_exogenous(EX_list or (), y)
@@ -368,7 +367,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         self._begin(data, X, trials, seed=seed, space=compiled)  # nothing is refused any more
         while True:
             sent = yield self.trials_
-            increment = increment if sent is None else sent
+            if sent is not None:
+                increment = sent and positive_int("the number sent to fit_iter", sent)
             if starts:  # what is tried stays tried
                 starts = untried(starts, self.trials_.history)
             self._search(objective, tree, starts[:increment], increment)

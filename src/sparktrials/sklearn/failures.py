@@ -75,12 +75,9 @@ def nothing_found(trials: Iterable[Trial]) -> NoPipelineFound:
     lines = [f"All trials failed or timed out: {ended} of {ended}, for these reasons:"]
     for cause in causes[:_SHOWN]:
         message = cause.message[:_LONGEST]
-        lines += [
-            "",
-            f"{len(cause.trials)} x {cause.type}: {message}",
-            f"the first was trial {cause.trials[0]}:",
-            cause.traceback.rstrip(),
-        ]
+        lines += ["", f"{len(cause.trials)} x {cause.type}: {message}"]
+        if cause.traceback.strip():
+            lines += [f"the first was trial {cause.trials[0]}:", cause.traceback.rstrip()]
     if len(causes) > _SHOWN:
         lines += ["", f"and {len(causes) - _SHOWN} other reasons"]
     return NoPipelineFound("\n".join(lines))

@@ -22,9 +22,10 @@ from sklearn.model_selection._validation import (
 from sparktrials.dispatch.current import current_trial
 from sparktrials.dispatch.evaluation import STATUS_OK
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.sklearn.failures import causes_of
 from sparktrials.sklearn.ranks import ranks_here
 from sparktrials.sklearn.sameness import DATA
-from sparktrials.study.trial import Failure, Trial
+from sparktrials.study.trial import Failure, FailureKind, Trial
 
 if TYPE_CHECKING:
     from sparktrials.dispatch.broadcasting import Broadcast
@@ -37,6 +38,9 @@ __all__ = [
     "rows_of_trials",
     "with_cause",
 ]
+
+#: Causes that an error shows.
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +235,11 @@ def rows_of_trials(
         by_function=by_function,
         with_train_scores=with_train_scores,
     )
+    if trials and all(_was_ended(trial) for trial in trials):  # no fault of the model's
+        msg = f"All the {len(trials) * len(n_test_samples)} fits failed, for these reasons:"
+        causes = causes_of(trials)[:_SHOWN]
+        each = [f"{len(c.trials)} of {len(trials)} trials: {c.type}: {c.message}" for c in causes]
+        raise ValueError("\n".join([msg, *each]))
     rows: list[dict[str, Any]] = []
     for trial in trials:
         folds = (trial.result or {}).get("folds")
@@ -252,6 +261,12 @@ def rows_of_trials(
     if by_function:
         _insert_error_scores(rows, score)
     return rows
+
+
+def _was_ended(trial: Trial) -> bool:
+    """Whether a trial ended from without: by its time-out, or with its process."""
+    without = {FailureKind.TIMEOUT, FailureKind.WORKER_LOST}
+    return trial.failure is not None and trial.failure.kind in without
 
 
 def _not_done(

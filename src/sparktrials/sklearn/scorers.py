@@ -11,15 +11,25 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer, get_scorer_names, r2_score
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["check_one_label", "check_scorable", "check_scorer", "check_scoring", "named_scorer"]
+if TYPE_CHECKING:
+    from sparktrials.sklearn.evaluation import Judgement
+
+__all__ = [
+    "check_judged",
+    "check_one_label",
+    "check_scorable",
+    "check_scorer",
+    "check_scoring",
+    "named_scorer",
+]
 
 #: Parts that are looked at: there may be as many as samples.
 _PARTS = 100
@@ -122,6 +132,38 @@ def check_one_label(y: Any) -> None:  # noqa: ANN401 - an array
         msg = (
             f"y has one class only, {_plain(y[0])!r}, in all {len(y)} samples: there is nothing to "
             "tell apart"
+        )
+        raise InvalidArgument(msg)
+
+
+def check_judged(
+    judgement: Judgement,
+    y: Any,  # noqa: ANN401 - an array
+    parts: Sequence[tuple[Any, Any]],
+    *,
+    classification: bool,
+) -> None:
+    """Refuse a way to judge pipelines that says nothing of this target, by these parts.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is such a one: a scorer that cannot score, or R² of one sample.
+    """
+    if classification:
+        check_scorable(judgement.scorer, y, parts)
+    elif judgement.scorer is not None:
+        if getattr(judgement.scorer, "_score_func", None) is r2_score:  # one NaN: the mean is NaN
+            _check_r2(min((len(by) for _, by in parts), default=0), "a part to judge by")
+    elif judgement.loss_fn is None:
+        _check_r2(sum(len(judge_by) for _, judge_by in parts), "all that is judged by")
+
+
+def _check_r2(n: int, of: str) -> None:
+    if n == 1:
+        msg = (
+            f"R² of one sample is not defined, and {of} has one sample only: give more samples or "
+            "fewer folds, or a loss of each sample, as scoring='neg_mean_absolute_error' is"
         )
         raise InvalidArgument(msg)
 

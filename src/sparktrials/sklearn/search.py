@@ -16,7 +16,7 @@ from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sparktrials.api.arguments import tree_of
 from sparktrials.api.options import seed_of
@@ -37,8 +37,8 @@ from sparktrials.sklearn.parameters import check_parameters
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
 from sparktrials.sklearn.scorers import check_scorable, check_scoring
-from sparktrials.sklearn.splitting import places_of
-from sparktrials.sklearn.validation import check_is_there
+from sparktrials.sklearn.splitting import parts_of_pairs
+from sparktrials.sklearn.validation import check_is_there, check_weights
 from sparktrials.sklearn.where import kept_to, trials_for
 from sparktrials.space import compile_space
 
@@ -208,11 +208,11 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         check_scoring(self.scoring)
         scorers, refit_metric = self._scorers()
         X, y = indexable(X, y)
+        check_weights(params, _num_samples(X))
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        pairs = cv.split(X, y, **routed.splitter.split)
-        splits = [(places_of(train), places_of(test)) for train, test in pairs]
+        splits = parts_of_pairs(cv.split(X, y, **routed.splitter.split), _num_samples(X))
         several = getattr(scorers, "_scorers", None)
         names = None if several is None else list(several)
         metric = self.refit if isinstance(self.refit, str) else (names or [None])[0]

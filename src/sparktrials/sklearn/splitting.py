@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from sklearn.utils import _safe_indexing
 
 from sparktrials.errors import InvalidArgument
 
-__all__ = ["Splitting", "all_have", "places_of", "rows_of"]
+__all__ = ["Splitting", "all_have", "parts_of_pairs", "rows_of"]
 
 #: Bytes from which rows that follow one another are not copied.
 _LARGE = 1 << 25
@@ -64,10 +64,34 @@ def _read_only_frame(part: Any) -> Any:  # noqa: ANN401 - a frame
     return type(part)(_read_only(part.to_numpy()), part.index, part.columns, copy=False)
 
 
-def places_of(part: Any) -> Any:  # noqa: ANN401 - an array, or what becomes one
-    """Return a part of a split as places, which it may be, or a mask of all samples."""
+def parts_of_pairs(pairs: Iterable[tuple[Any, Any]], n: int) -> list[tuple[Any, Any]]:
+    """Return what a splitter said as pairs of index arrays; it may say masks of all samples.
+
+    Raises
+    ------
+    InvalidArgument
+        If a place is none of the `n` samples.
+    """
+    parts = [(_places_of(fit_by), _places_of(judge_by)) for fit_by, judge_by in pairs]
+    for i, pair in enumerate(parts):
+        for places in pair:
+            if places.dtype.kind in "iu" and len(places) and not -n <= _furthest(places) < n:
+                msg = (
+                    f"cv has the place {_furthest(places)} in fold {i + 1} of {len(parts)}, but "
+                    f"there are {n} samples: places are from 0 to {n - 1}"
+                )
+                raise InvalidArgument(msg)
+    return parts
+
+
+def _places_of(part: Any) -> Any:  # noqa: ANN401 - an array, or what becomes one
     part = np.asarray(part)
     return np.flatnonzero(part) if part.dtype == bool else part
+
+
+def _furthest(places: Any) -> int:  # noqa: ANN401 - an array
+    last, first = int(places.max()), int(places.min())
+    return last if last >= -first else first
 
 
 def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # noqa: ANN401 - arrays
@@ -123,7 +147,7 @@ class Splitting:
         if self.cv is not None:
             self._check_alone()
             splitter = check_cv(self.cv, y, classifier=classification)
-            return [(places_of(a), places_of(b)) for a, b in splitter.split(X, y, self.groups)]
+            return parts_of_pairs(splitter.split(X, y, self.groups), len(y))
         n = len(y)
         if self.n_folds is not None:
             splitter = self._folds(classification=classification, seed=seed)

@@ -5,7 +5,7 @@ Frames and text are left as they are: what becomes of their columns is for the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from sparktrials.sklearn.kinds import is_there
 __all__ = [
     "check_finite_columns",
     "check_is_there",
+    "check_weights",
     "checked_exogenous",
     "checked_features",
     "checked_target",
@@ -136,6 +137,20 @@ def check_is_there(X: Any, y: Any = None) -> None:  # noqa: ANN401 - any data
         if by and not hasattr(data, "__len__"):
             msg = f"{name} is a {type(data).__name__} of {package}, not data yet: {name}.{by}()"
             raise InvalidArgumentType(msg)
+
+
+def check_weights(params: Mapping[str, Any], n: int) -> None:
+    """Refuse weights of more or fewer than `n` samples among what is passed on to ``fit``.
+
+    Raises
+    ------
+    ValueError
+        If there are some.
+    """
+    for name, given in params.items():
+        if name.split("__")[-1] == "sample_weight" and np.ndim(given) == 1 and len(given) != n:
+            msg = f"{name} has {len(given)} values, but there are {n} samples: give each its weight"
+            raise ValueError(msg)
 
 
 def _check_names(names: Sequence[object]) -> None:

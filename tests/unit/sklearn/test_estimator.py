@@ -405,7 +405,7 @@ def test_infinite_features_are_refused_at_once(iris):
 def test_a_pipeline_that_the_user_fits_predicts(iris):
     X, y = iris
     found = search(classifier=gaussian_nb("m"), refit=False).fit(X, y)
-    with pytest.raises(NotFittedError, match=r"call best_pipeline_\.fit"):
+    with pytest.raises(NotFittedError, match="call retrain_best_model_on_full_data"):
         found.predict(X)
     found.best_pipeline_.fit(X, y)
     assert len(found.predict(X)) == len(X)
@@ -474,3 +474,30 @@ def test_a_new_fit_of_the_best_that_fails_leaves_it_as_it_was(iris):
     assert (found.predict(X) == before).all()
     found.retrain_best_model_on_full_data(X, np.where(y, "a", "b"))
     assert found.classes_.tolist() == ["a", "b"]
+
+
+def test_weights_of_the_search_are_those_of_the_best_pipeline(iris):
+    X, y = iris
+    weight = np.where(y == 2, 1e-9, 1.0)
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1)
+    steps = found.fit_iter(X, y, sample_weight=weight)
+    next(steps)
+    next(steps)
+    found.retrain_best_model_on_full_data(X, y)
+    assert (found.predict(X) == 2).sum() < 10
+    found.retrain_best_model_on_full_data(X, y, sample_weight=np.ones(len(y)))
+    assert (found.predict(X) == 2).sum() > 40
+    with pytest.raises(
+        InvalidArgument, match=r"of 150 samples, but here are 50: .* np\.ones\(50\)"
+    ):
+        found.retrain_best_model_on_full_data(X[:50], y[:50])
+    with pytest.raises(InvalidArgument, match="two names of one argument"):
+        found.retrain_best_model_on_full_data(X, y, weights=weight, sample_weight=weight)
+
+
+@pytest.mark.parametrize("sent", [-1, "a", 2.5])
+def test_what_cannot_be_the_next_increment(iris, sent):
+    steps = search(classifier=gaussian_nb("m")).fit_iter(*iris)
+    assert not next(steps)
+    with pytest.raises((ValueError, TypeError), match="the number sent to fit_iter must be"):
+        steps.send(sent)

@@ -17,8 +17,8 @@ from sklearn.metrics import (
 from sklearn.model_selection import KFold
 
 from sparktrials import Trials, hp
-from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, gaussian_nb
+from sparktrials.errors import InvalidArgument, NoPipelineFound
+from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, gaussian_nb, ridge
 
 X = np.random.default_rng(0).random((60, 2))
 BINARY = np.arange(60) % 2
@@ -130,3 +130,33 @@ def as_scorer(metric):
 def test_scorers_that_wrap_a_metric(metric):
     for search in searches(None, as_scorer(metric), 3):
         search.fit(X, BINARY)
+
+
+@pytest.mark.parametrize(
+    ("n", "given", "fit_given", "of"),
+    [
+        (5, {}, {}, "all that is judged by"),
+        (5, {"scoring": "r2"}, {}, "a part to judge by"),
+        (9, {"scoring": "r2"}, {"n_folds": -1}, "a part to judge by"),
+        (10, {"scoring": "r2"}, {"n_folds": 6}, "a part to judge by"),
+    ],
+)
+def test_r2_of_one_sample(n, given, fit_given, of):
+    trials = Trials()
+    search = HyperoptEstimator(regressor=ridge("r"), trials=trials, max_evals=1, **given)
+    with pytest.raises(InvalidArgument, match=rf"R² of one sample is not defined, and {of} has"):
+        search.fit(X[:n], X[:n, 0], **fit_given)
+    assert not len(trials)
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_mean_absolute_error"])
+def test_single_samples_that_can_be_judged(scoring):
+    search = HyperoptEstimator(regressor=ridge("r"), scoring=scoring, max_evals=1, seed=0)
+    search.fit(X[:9], X[:9, 0], n_folds=-1)
+
+
+def test_a_failure_without_a_traceback():
+    search = HyperoptEstimator(regressor=ridge("r"), loss_fn=lambda a, b: np.nan, max_evals=1)
+    with pytest.raises(NoPipelineFound, match="1 x NonFiniteLoss") as caught:
+        search.fit(X, X[:, 0])
+    assert "the first was" not in str(caught.value)

@@ -19,7 +19,12 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sparktrials import Trials, hp, rand
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
-from sparktrials.sklearn import HyperoptSearchCV, SparkTrialsSearchCV
+from sparktrials.sklearn import (
+    HyperoptEstimator,
+    HyperoptSearchCV,
+    SparkTrialsSearchCV,
+    gaussian_nb,
+)
 from sparktrials.sklearn.component import SKLEARN
 from sparktrials.sklearn.sameness import DATA
 
@@ -359,3 +364,24 @@ def test_a_fit_that_is_refused_keeps_the_trials(iris):
 def test_a_class_instead_of_an_estimator(iris):
     with pytest.raises(InvalidArgumentType, match=r"class SVC: give an estimator, SVC\(\)"):
         SparkTrialsSearchCV(SVC, {"C": hp.uniform("C", 1, 2)}, 1).fit(*iris)
+
+
+def test_weights_of_other_samples_are_refused(iris):
+    trials = Trials()
+    with pytest.raises(ValueError, match="sample_weight has 5 values, but there are 150 samples"):
+        search(trials=trials).fit(*iris, sample_weight=np.ones(5))
+    assert not len(trials)
+
+
+@pytest.mark.parametrize(("places", "wrong"), [((140, 160), 159), ((-151, -140), -151)])
+def test_places_that_are_none_are_refused(iris, places, wrong):
+    trials = Trials()
+    cv = [(np.arange(10), np.arange(10, 20)), (np.arange(10), np.arange(*places))]
+    match = f"cv has the place {wrong} in fold 2 of 2, but there are 150 samples"
+    for found in (
+        search(trials=trials, cv=cv),
+        HyperoptEstimator(classifier=gaussian_nb("n"), trials=trials, cv=cv),
+    ):
+        with pytest.raises(InvalidArgument, match=match):
+            found.fit(*iris)
+    assert not len(trials)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -61,3 +62,20 @@ def test_a_text_that_is_no_url_of_a_store_is_refused(given):
     """It would be the name of an experiment in memory, which nobody finds again."""
     with pytest.raises(InvalidArgument, match=f"for a file write sqlite:///{re.escape(given)}"):
         trials_for(given, None)
+
+
+class Sleeper(DecisionTreeClassifier):
+    """Takes longer than any trial may."""
+
+    def fit(self, X, y):
+        threading.Event().wait(60)
+
+
+def test_an_end_by_the_time_out_is_said():
+    space = {"max_depth": hp.uniformint("depth", 1, 9)}
+    search = SparkTrialsSearchCV(Sleeper(), space, 2, cv=3, trial_timeout=0.2, random_state=0)
+    X = np.arange(30.0).reshape(-1, 1)
+    match = r"All the 6 fits failed, for these reasons:\n2 of 2 trials: TrialTimeout: .*0\.2 s"
+    with pytest.raises(ValueError, match=match) as caught:
+        search.fit(X, X[:, 0] > 14)
+    assert "misconfigured" not in str(caught.value)
