@@ -14,6 +14,7 @@ import sparktrials
 import sparktrials.sklearn
 from sparktrials.compat import hpsklearn, hpsklearn_old
 from sparktrials.compat.pyll.stochastic import sample
+from sparktrials.errors import InvalidArgument
 
 pytestmark = pytest.mark.newest
 
@@ -160,3 +161,10 @@ def test_every_name_of_the_real_one_is_here():
     assert len(names) > 120
     helpers = {"lightgbm_check", "xg_boost_check"}
     assert {n for n in names if not hasattr(hpsklearn, n)} == helpers
+
+
+@pytest.mark.parametrize("name", ["svc_rbf", "svr_poly"])
+def test_a_name_with_a_kernel_takes_no_other(name):
+    of, kernel = name.split("_")
+    with pytest.raises(InvalidArgument, match=rf"{name} is '{kernel}': .* {of}\('label', kernel"):
+        getattr(hpsklearn, name)("label", kernel="linear")

@@ -5,9 +5,10 @@ Each is today's component with today's search space.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import Component, OneOf, Real, Whole
 from sparktrials.sklearn.kernels import (
     k_neighbors_classifier,
@@ -90,10 +91,24 @@ random_forest, random_forest_regression = random_forest_classifier, random_fores
 sgd, sgd_regression = sgd_classifier, sgd_regressor
 tfidf = tfidf_vectorizer
 
-svc_linear, svc_rbf = partial(svc, kernel="linear"), partial(svc, kernel="rbf")
-svc_poly, svc_sigmoid = partial(svc, kernel="poly"), partial(svc, kernel="sigmoid")
-svr_linear, svr_rbf = partial(svr, kernel="linear"), partial(svr, kernel="rbf")
-svr_poly, svr_sigmoid = partial(svr, kernel="poly"), partial(svr, kernel="sigmoid")
+
+def _of_kernel(component: Component, kernel: str) -> Callable[..., Node]:
+    def make(name: str, **given: Any) -> Node:  # noqa: ANN401
+        if "kernel" in given:
+            msg = (
+                f"the kernel of {component.name}_{kernel} is {kernel!r}: leave kernel="
+                f"{given['kernel']!r} out, or call {component.name}('label', kernel=...)"
+            )
+            raise InvalidArgument(msg)
+        return component(name, kernel=kernel, **given)
+
+    return make
+
+
+svc_linear, svc_rbf = _of_kernel(svc, "linear"), _of_kernel(svc, "rbf")
+svc_poly, svc_sigmoid = _of_kernel(svc, "poly"), _of_kernel(svc, "sigmoid")
+svr_linear, svr_rbf = _of_kernel(svr, "linear"), _of_kernel(svr, "rbf")
+svr_poly, svr_sigmoid = _of_kernel(svr, "poly"), _of_kernel(svr, "sigmoid")
 
 
 def svc_kernel(name: str, kernel: object, **given: Any) -> Node:  # noqa: ANN401

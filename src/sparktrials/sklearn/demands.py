@@ -17,8 +17,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
+from sparktrials.sklearn.draws import Draws, all_nodes
 from sparktrials.sklearn.known import is_known
-from sparktrials.sklearn.parameters import made_by
 from sparktrials.space.distributions import Categorical
 from sparktrials.space.nodes import (
     Call,
@@ -147,8 +147,17 @@ def _inner(model: Any) -> Iterator[Any]:  # noqa: ANN401 - an estimator
                 yield inner
 
 
-def suited(tree: Any, demands: Demands) -> Any:  # noqa: ANN401 - trees
+def suited(tree: Any, demands: Demands, draws: Draws | None = None) -> Any:  # noqa: ANN401 - trees
     """Return the space without the models that do not do what is demanded; log which these are.
+
+    Parameters
+    ----------
+    tree
+        The space.
+    demands
+        What each model must be able to do.
+    draws
+        Of the space; None: new ones.
 
     Raises
     ------
@@ -158,7 +167,7 @@ def suited(tree: Any, demands: Demands) -> Any:  # noqa: ANN401 - trees
     if not demands:
         return tree
     root = as_node(tree)
-    search = _Search(demands, _users(root))
+    search = _Search(demands, draws or Draws(root), _users(root))
     refused = search.visit(root)
     if refused is not None:
         raise demands.refusal(refused)
@@ -171,7 +180,7 @@ def suited(tree: Any, demands: Demands) -> Any:  # noqa: ANN401 - trees
 
 def _users(root: Node) -> Mapping[int, int]:
     """Return how many nodes have each node, by its id."""
-    return Counter(id(child) for node in _nodes(root) for child in children(node))
+    return Counter(id(child) for node in all_nodes(root) for child in children(node))
 
 
 @dataclass(slots=True)
@@ -179,6 +188,7 @@ class _Search:
     """Looks for the options of choices that will not do."""
 
     demands: Demands
+    draws: Draws
     users: Mapping[int, int]
     #: Options by the id of the draw that chooses them.
     dropped: dict[int, set[int]] = field(default_factory=dict)
@@ -217,24 +227,32 @@ class _Search:
         return None
 
     def _judge(self, node: Node) -> object:
-        made = _samples(node, _FEW)
+        made = self._samples(node, _FEW)
         unmet = [model for _, model in made if self.demands.unmet_by(model)]
         if not unmet:
             return None
         if len(made) > 1:
-            made = _samples(node, _MANY)
+            made = self._samples(node, _MANY)
             unmet = [model for _, model in made if self.demands.unmet_by(model)]
+        if not made:
+            return None
         if len(unmet) == len(made):
             return unmet[0]
         self._look_inside(node, made)
         return None
+
+    def _samples(self, node: Node, n: int) -> Sequence[tuple[Mapping[str, Any], Any]]:
+        """Return some of what a node may become, with their points; none if not all can be made."""
+        made, errors = self.draws.of(node, n)
+        # A user's function raised, or takes long: its trials will say what is wrong.
+        return [] if errors or self.draws.cut_short else made
 
     def _look_inside(self, node: Node, made: Sequence[tuple[Mapping[str, Any], Any]]) -> None:
         """Find the options of inner choices with which a model never does."""
         judged = [(point, self.demands.unmet_by(model)) for point, model in made]
         why = next(said for _, said in judged if said)
         choices = [
-            one for one in _nodes(node) if isinstance(one, Switch) and self._is_free(one.index)
+            one for one in all_nodes(node) if isinstance(one, Switch) and self._is_free(one.index)
         ]
         # Outer ones first: what is inside an option that is left out does not matter any more.
         for switch in sorted(
@@ -267,23 +285,6 @@ def _options_of(draw: Draw) -> list[int]:
     distribution = draw.distribution
     assert isinstance(distribution, Categorical)  # noqa: S101 - for mypy
     return [i for i, p in enumerate(distribution.probabilities) if p > 0]
-
-
-def _nodes(root: Node) -> list[Node]:
-    found: dict[int, Node] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if id(node) not in found:
-            found[id(node)] = node
-            stack.extend(children(node))
-    return list(found.values())
-
-
-def _samples(node: Node, n: int) -> Sequence[tuple[Mapping[str, Any], Any]]:
-    """Return some of what a node may become, with their points; none if they cannot be made."""
-    made, errors = made_by(node, n)
-    return [] if errors else made  # a user's function raised: its trials will say what is wrong
 
 
 class _Rewriting:

@@ -16,9 +16,10 @@ from sparktrials.api.arguments import tree_of
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
 from sparktrials.sklearn.assembly import Recipe
 from sparktrials.sklearn.demands import Demands, suited
+from sparktrials.sklearn.draws import Draws
 from sparktrials.sklearn.kinds import not_numbers
 from sparktrials.sklearn.known import is_known
-from sparktrials.sklearn.parameters import check_values, made_by, sure_by_many
+from sparktrials.sklearn.parameters import check_values
 from sparktrials.sklearn.spaces import space_of, with_class
 from sparktrials.sklearn.validation import is_frame, listed
 
@@ -57,12 +58,13 @@ def searched(
     given = estimator.preprocessing is not None or estimator.space is not None
     kinds = judgement.loss_fn is None  # which may compare what it likes
     takes = given and not exogenous
-    sure_by_many(lambda n: _check(tree, n, X, y, kinds=kinds, takes=takes))
-    return suited(tree, demands)
+    draws = Draws(tree)
+    draws.check(lambda n: _check(draws.of(tree, n), X, y, kinds=kinds, takes=takes))
+    return suited(tree, demands, draws)
 
 
-def _check(tree: Any, n: int, X: Any, y: Any, *, kinds: bool, takes: bool) -> None:  # noqa: ANN401
-    made, errors = made_by(tree, n)
+def _check(drawn: Any, X: Any, y: Any, *, kinds: bool, takes: bool) -> None:  # noqa: ANN401
+    made, errors = drawn
     if errors and not made:
         if all(isinstance(e, TypeError) and "argument" in str(e) for e in errors):
             msg = f"the space makes nothing: {errors[0]}. See the arguments of its scope.call(...)"
@@ -77,6 +79,8 @@ def _check(tree: Any, n: int, X: Any, y: Any, *, kinds: bool, takes: bool) -> No
             wrong.append(error)
     if wrong and not recipes:
         raise wrong[0]
+    if not recipes:
+        return
     check_values([(r.learner, *r.preprocessing) for r in recipes], of="the space")
     if kinds:
         _check_kinds(recipes)

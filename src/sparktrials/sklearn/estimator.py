@@ -23,7 +23,7 @@ from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended, entry_of
 from sparktrials.sklearn.racing import race_of
 from sparktrials.sklearn.sameness import check_same, digest_of
-from sparktrials.sklearn.scorers import check_judged, check_one_label
+from sparktrials.sklearn.scorers import check_judged, check_labels
 from sparktrials.sklearn.spaces import is_classification
 from sparktrials.sklearn.splitting import Splitting, all_have
 from sparktrials.sklearn.starting import starting_points, untried
@@ -316,7 +316,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         compiled = compile_space(tree)
         classes = np.unique(y) if classification else None
         if classes is not None:
-            check_one_label(y)
+            check_labels(y, judgement)
         goes_on = warm_start and hasattr(self, "trials_")
         if goes_on:
             seed, trials = self._seed, self.trials_

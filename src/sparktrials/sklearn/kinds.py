@@ -105,7 +105,9 @@ def _kind_of(column: Any, name: object) -> Kind:  # noqa: ANN401 - a series
         if len(of_strings) > 1:  # no encoder takes both
             raise _refused(dtype.categories, name, dtype)
         return "category" if False in of_strings else "words"
-    cells = [c for c in column.to_list() if is_there(c)]
+    cells = column.to_list()
+    if set(map(type, cells)) != {str}:
+        cells = [c for c in cells if is_there(c)]
     kind = _kind_of_cells(cells)
     if kind is None or str(dtype) == "Object":  # which is polars'
         raise _refused(cells, name, dtype)
@@ -135,12 +137,13 @@ def is_there(cell: object) -> bool:
 
 
 def _kind_of_cells(cells: Sequence[object]) -> Kind | None:
+    found = set(map(type, cells))
     for kind, types in _TYPES:
-        if all(isinstance(c, types) for c in cells):
+        if all(issubclass(one, types) for one in found):
             return kind
-    if all(type(c).__name__ == "Period" for c in cells):
+    if all(one.__name__ == "Period" for one in found):
         return "period"
-    if all(isinstance(c, str) for c in cells):
+    if all(issubclass(one, str) for one in found):
         some = [str(c) for c in cells[:_LOOKED_AT]]
         words = sum(len(c.split()) for c in some) / len(some)
         distinct = len(set(some)) / len(some)

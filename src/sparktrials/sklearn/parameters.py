@@ -1,44 +1,25 @@
 """What a space makes is tried before the first trial: names and values of parameters.
 
 Only what is sure to fail in each trial is refused: some points of the space are drawn, many more if
-these are wrong, and all of them must be. What a user's function raises is for the trials to say.
+these are wrong, with all options of its choices, and all of them must be. What a user's function
+raises is for the trials to say.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.errors import InvalidArgument
+from sparktrials.sklearn.draws import Draws
 from sparktrials.sklearn.known import known_parts
-from sparktrials.space import Point, compile_space
-from sparktrials.space.codec import Codec
 
-__all__ = ["check_parameters", "check_values", "made_by", "sure_by_many"]
-
-#: Points that are drawn, and those to be sure by.
-_SOME, _MANY = 12, 400
-
-
-def made_by(tree: Any, n: int) -> tuple[list[tuple[Point, Any]], list[Exception]]:  # noqa: ANN401
-    """Return some points of a space with what they become, and what others raised instead."""
-    space = compile_space(tree)
-    codec = Codec.of(space)
-    uniform = np.random.default_rng(0).random((n if len(codec) else 1, len(codec)))
-    made: list[tuple[Point, Any]] = []
-    errors: list[Exception] = []
-    for point in codec.decode(codec.from_unit(uniform)):
-        try:
-            made.append((point, space.build(point)))
-        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-            errors.append(error)
-    return made, errors
+__all__ = ["check_parameters", "check_values"]
 
 
 def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tree, an estimator
@@ -51,15 +32,8 @@ def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tre
     InvalidParameterError
         If the values are never those that the estimator takes.
     """
-    sure_by_many(lambda n: _check_made([made for _, made in made_by(tree, n)[0]], estimator))
-
-
-def sure_by_many(check: Callable[[int], None]) -> None:
-    """Let a check of so many points refuse if it does so for many, too: an option may be rare."""
-    try:
-        check(_SOME)
-    except (InvalidArgument, InvalidArgumentType, InvalidParameterError):
-        check(_MANY)
+    draws = Draws(tree)
+    draws.check(lambda n: _check_made([made for _, made in draws.of(tree, n)[0]], estimator))
 
 
 def _check_made(made: Sequence[Any], estimator: Any) -> None:  # noqa: ANN401

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer, get_scorer_names, r2_score
+from sklearn.utils.multiclass import type_of_target
 
 from sparktrials.errors import InvalidArgument
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_judged",
-    "check_one_label",
+    "check_labels",
     "check_scorable",
     "check_scorer",
     "check_scoring",
@@ -120,14 +121,21 @@ def check_scoring(scoring: object) -> None:
             named_scorer(one)
 
 
-def check_one_label(y: Any) -> None:  # noqa: ANN401 - an array
-    """Refuse a target of one class.
+def check_labels(y: Any, judgement: Judgement) -> None:  # noqa: ANN401 - an array
+    """Refuse a target of one class, and one that accuracy, where that is the loss, does not score.
 
     Raises
     ------
     InvalidArgument
         If it is one.
     """
+    by_accuracy = judgement.scorer is None and judgement.loss_fn is None
+    if by_accuracy and y.ndim > 1 and type_of_target(y) == "multiclass-multioutput":
+        msg = (
+            f"y has {y.shape[1]} columns of more than two classes, which accuracy does not score: "
+            "search for each column by itself, or give a loss_fn"
+        )
+        raise InvalidArgument(msg)
     if y.ndim == 1 and len(y) > 1 and len(np.unique(y)) == 1:
         msg = (
             f"y has one class only, {_plain(y[0])!r}, in all {len(y)} samples: there is nothing to "
@@ -184,10 +192,23 @@ def check_scorable(
     if metric is None or not metric.__module__.startswith("sklearn.metrics"):
         return
     y = np.asarray(y)
+    if y.ndim != 1:
+        return
+    try:
+        labels, codes = np.unique(y, return_inverse=True)
+    except TypeError:  # of several types: the trials will say
+        return
+    seen: set[tuple[bytes, bytes]] = set()
     for i, (fit_by, judge_by) in enumerate(parts[:_PARTS]):
-        if y.ndim != 1 or not len(fit_by) or not len(judge_by):
+        if not len(fit_by) or not len(judge_by):
             return
-        said = _said(scorer, metric.__name__, y[fit_by], y[judge_by])
+        counts = [np.minimum(np.bincount(codes[by]), 2) for by in (fit_by, judge_by)]
+        alike = (counts[0].tobytes(), counts[1].tobytes())
+        if alike in seen:
+            continue
+        seen.add(alike)
+        # What is raised depends on which labels there are: a few samples of each will do.
+        said = _said(scorer, metric.__name__, *(labels[: len(n)].repeat(n) for n in counts))
         if said:
             where = "" if len(parts) == 1 else f" of fold {i + 1} of {len(parts)}"
             remedy = _remedy(scorer, metric.__name__, y, y[judge_by])

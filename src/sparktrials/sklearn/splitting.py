@@ -96,7 +96,9 @@ def _furthest(places: Any) -> int:  # noqa: ANN401 - an array
 
 def all_have(labels: Any, y: Any, parts: Sequence[tuple[Any, Any]]) -> bool:  # noqa: ANN401 - arrays
     """Whether each part that is fitted by has samples of all labels."""
-    return all(len(np.unique(y[fit_by])) == len(labels) for fit_by, _ in parts)
+    codes = np.unique(y, return_inverse=True)[1].reshape(y.shape)
+    n = len(labels)
+    return all(np.bincount(codes[fit_by].ravel(), minlength=n).all() for fit_by, _ in parts)
 
 
 def _n_bytes(X: Any) -> int:  # noqa: ANN401

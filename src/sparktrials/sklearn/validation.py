@@ -6,6 +6,7 @@ Frames and text are left as they are: what becomes of their columns is for the p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,12 @@ def check_finite_columns(X: Any) -> None:  # noqa: ANN401 - a frame
     """
     wrong = []
     for name in X.columns:
-        if "float" in str(X[name].dtype).lower():
-            values = X[name].to_numpy()
+        dtype = X[name].dtype
+        if getattr(dtype, "kind", "") == "f" or "float" in str(dtype).lower():
+            if hasattr(X, "iloc"):  # pandas' own kinds, and Arrow's, have gaps that are no floats
+                values = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            else:
+                values = X[name].to_numpy()
             if values.dtype.kind == "f" and np.isinf(values).any():
                 wrong.append(name)
     if wrong:
@@ -236,7 +241,13 @@ def _labels(y: Any) -> Any:  # noqa: ANN401 - an array
     except ValueError as error:
         if "continuous" not in str(error):
             raise
-        msg = f"{error} A regression is searched with regressor=any_regressor('reg')"
+        as_ints = y.dtype.kind == "O" and all(isinstance(cell, Integral) for cell in y.ravel())
+        remedy = (
+            "y has whole numbers as objects: make it y.astype(int)"
+            if as_ints
+            else "A regression is searched with regressor=any_regressor('reg')"
+        )
+        msg = f"{error} {remedy}"
         raise ValueError(msg) from None
     return y
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -31,6 +33,7 @@ from sparktrials.sklearn import (
     HyperoptEstimator,
     any_classifier,
     any_regressor,
+    draws,
     gaussian_nb,
     k_neighbors_classifier,
     one_vs_rest_classifier,
@@ -245,3 +248,27 @@ def test_probabilities_that_a_fit_gives(iris, model):
     steps = hp.choice("p", [[], [StandardScaler()]])
     found = HyperoptEstimator(steps, classifier=model, scoring="neg_log_loss", max_evals=1, seed=0)
     assert found.fit(*iris).best_loss_ < 1
+
+
+def test_functions_that_take_long_are_called_a_few_times(iris, monkeypatch):
+    seconds, calls = itertools.count(), []
+    clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr(draws, "time", clock)
+
+    def make(kind):
+        calls.append(kind)
+        return SVC() if kind == "svc" else GaussianNB()
+
+    model = scope.call(make, hp.choice("kind", ["svc", "nb"]))
+    search = HyperoptEstimator([], classifier=model, scoring="neg_log_loss")
+    next(search.fit_iter(*iris))
+    assert len(calls) == 4  # for all checks together
+
+
+@pytest.mark.parametrize("wrong", [SVC(gamma="none"), Ridge(), "nothing"])
+def test_what_takes_long_is_not_refused_before_it_is_sure(iris, monkeypatch, wrong):
+    seconds = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr(draws, "time", clock)
+    model = scope.call(lambda _: wrong, hp.uniform("u", 0, 1))
+    next(HyperoptEstimator([], classifier=model).fit_iter(*iris))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -15,7 +18,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from sparktrials import Trials, hp, scope
 from sparktrials.errors import InvalidArgument
-from sparktrials.sklearn import SparkTrialsSearchCV
+from sparktrials.sklearn import SparkTrialsSearchCV, draws
 from sparktrials.sklearn.parameters import check_parameters
 
 X, Y = np.arange(40.0).reshape(-1, 2), np.arange(20) % 2
@@ -101,3 +104,38 @@ def test_what_a_search_inside_sets():
     inner = GridSearchCV(SVC(C=-1.0), {"C": [1.0, 2.0]}, cv=2)
     search = SparkTrialsSearchCV(inner, {"estimator__gamma": hp.uniform("g", 0, 1)}, 1, cv=2)
     assert np.isfinite(search.fit(X, Y).best_score_)
+
+
+def test_options_of_any_probability_are_seen():
+    kernel = hp.pchoice("k", [(0.999, "foo"), (0.001, "rbf")])
+    check_parameters({"kernel": kernel}, SVC())
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A function that takes a second, by the clock that draws look at, and its calls."""
+    seconds, calls = itertools.count(), []
+    clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr(draws, "time", clock)
+
+    def make(kernel):
+        calls.append(kernel)
+        return kernel
+
+    return make, calls
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "foo"])
+def test_functions_that_take_long_are_called_a_few_times(slow, caplog, kernel):
+    make, calls = slow
+    space = {"kernel": scope.call(make, hp.choice("k", [kernel, kernel]))}
+    check_parameters(space, SVC())
+    assert len(calls) == 4
+    (record,) = caplog.records
+    assert "functions in the space take long" in record.message
+
+
+def test_what_is_known_may_take_long(slow):
+    space = {"kernel": hp.choice("k", ["foo", "bar"]), "degree": scope.int(hp.uniform("d", 1, 2))}
+    with pytest.raises(InvalidParameterError, match="'kernel' parameter"):
+        check_parameters(space, SVC())

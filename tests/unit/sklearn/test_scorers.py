@@ -10,15 +10,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
+    get_scorer,
     make_scorer,
     mean_squared_error,
     roc_auc_score,
 )
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, RepeatedStratifiedKFold
+from sklearn.tree import DecisionTreeClassifier
 
-from sparktrials import Trials, hp
+from sparktrials import Trials, hp, scope
 from sparktrials.errors import InvalidArgument, NoPipelineFound
-from sparktrials.sklearn import HyperoptEstimator, SparkTrialsSearchCV, gaussian_nb, ridge
+from sparktrials.sklearn import (
+    HyperoptEstimator,
+    SparkTrialsSearchCV,
+    gaussian_nb,
+    ridge,
+    scorers,
+)
 
 X = np.random.default_rng(0).random((60, 2))
 BINARY = np.arange(60) % 2
@@ -160,3 +168,26 @@ def test_a_failure_without_a_traceback():
     with pytest.raises(NoPipelineFound, match="1 x NonFiniteLoss") as caught:
         search.fit(X, X[:, 0])
     assert "the first was" not in str(caught.value)
+
+
+def test_parts_with_the_same_labels_are_looked_at_once(monkeypatch):
+    looked_at = []
+    said = scorers._said
+    monkeypatch.setattr(scorers, "_said", lambda *given: looked_at.append(0) or said(*given))
+    parts = list(RepeatedStratifiedKFold(n_splits=5, n_repeats=10).split(X, WORDS))
+    scorers.check_scorable(get_scorer("f1_macro"), WORDS, parts)
+    assert len(looked_at) == 1
+    y = np.r_[WORDS[:40], ["no"] * 20]
+    with pytest.raises(InvalidArgument, match="fold 3 of 3"):
+        scorers.check_scorable(get_scorer("roc_auc"), y, list(KFold(3).split(X)))
+
+
+def test_several_columns_of_several_classes():
+    y = np.stack([THREE, THREE[::-1]], axis=1)
+    given = {"classifier": scope.call(DecisionTreeClassifier, max_depth=hp.uniformint("d", 1, 3))}
+    with pytest.raises(InvalidArgument, match=r"y has 2 columns .* loss_fn"):
+        HyperoptEstimator([], **given).fit(X, y)
+    found = HyperoptEstimator(
+        [], **given, loss_fn=lambda a, b: np.mean(a != b), max_evals=1, seed=0
+    )
+    assert found.fit(X, y).predict(X).shape == (60, 2)

@@ -111,13 +111,28 @@ def test_what_the_best_pipeline_has_not():
 
 
 @pytest.mark.parametrize("words", [False, True])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "double[pyarrow]"])
 def test_infinity_in_a_frame(words, dtype):
+    if "arrow" in dtype:
+        pytest.importorskip("pyarrow")
     frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0.5, np.inf, 1)}, dtype=dtype)
     if words:
         frame["c"] = ["x", "y"] * 10
     with pytest.raises(ValueError, match=r"contains infinity\. .* column 'b': .*X\.replace\("):
         fitted([0, 1] * 10, frame, classifier=gaussian_nb("n"))
+
+
+def test_infinity_beside_gaps():
+    frame = pd.DataFrame({"a": pd.array([1.0, None, np.inf, 2.0] * 5, dtype="Float64")})
+    with pytest.raises(ValueError, match="contains infinity"):
+        fitted([0, 1] * 10, frame, classifier=gaussian_nb("n"))
+
+
+def test_whole_numbers_as_objects():
+    with pytest.raises(ValueError, match=r"Unknown label type.* y\.astype\(int\)"):
+        fitted(np.array([0, 1] * 10, dtype=object))
+    with pytest.raises(ValueError, match=r"Unknown label type.* regressor="):
+        fitted(np.array([0.5, 1] * 10, dtype=object))
 
 
 def test_infinity_in_an_array():
