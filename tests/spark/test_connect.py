@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import connect, spark_environment
+from tests.processes import killed_after
 
 from sparktrials import SparkTrials, Trials, broadcast, fmin, hp, rand, tpe
 from sparktrials.dispatch.spark_connect import ConnectBackend
@@ -34,6 +35,8 @@ pyspark.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 X = hp.uniform("x", 0, 1)
 #: The point that goes wrong; it is evaluated first, beside others that do not.
 BAD = 2.0
+#: Seconds after which something counts as hung.
+PATIENCE = 240
 
 
 @pytest.fixture
@@ -176,16 +179,16 @@ def test_a_trial_that_takes_too_long_is_ended(trials_on, way):
         import ctypes
 
         if x == BAD and way == "python":
-            time.sleep(300)
+            time.sleep(600)
         if x == BAD:
-            ctypes.PyDLL(None).sleep(300)  # never lets go of the interpreter
+            ctypes.PyDLL(None).sleep(600)  # never lets go of the interpreter
         return x
 
-    trials = trials_on(trial_timeout=2.0)
+    trials = trials_on(trial_timeout=5.0)  # far beyond what the others need
     run(objective, trials)
     failure = the_bad_one(trials).failure
     assert failure.kind is FailureKind.TIMEOUT
-    assert "trial_timeout=2" in failure.message
+    assert "trial_timeout=5" in failure.message
 
 
 def test_when_the_time_is_up_what_runs_is_cancelled_and_its_slots_are_free(trials_on, tmp_path):
@@ -196,9 +199,10 @@ def test_when_the_time_is_up_what_runs_is_cancelled_and_its_slots_are_free(trial
         time.sleep(600)
         return x
 
+    run(lambda x: x, trials_on())  # what starts at first has started
     trials = trials_on()
     with contextlib.suppress(Exception):  # no trial has a loss
-        run(objective, trials, timeout=8, points_to_evaluate=None)
+        run(objective, trials, timeout=12, points_to_evaluate=None)
     assert {t.state for t in trials.history} == {TrialState.CANCELLED}
     assert all(gone(int(pid)) for pid in log.read_text().split())
     after = trials_on()
@@ -353,24 +357,33 @@ def test_a_server_that_restarts_ends_the_run_and_the_same_script_resumes(
     script.write_text(RESUMED)
     command = [sys.executable, str(script), store, str(log)]
 
+    out_file, err_file = tmp_path / "out", tmp_path / "err"
+
     def start(server):
         environment = spark_environment("connect", SPARK_REMOTE=server.url)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+        with out_file.open("w") as out, err_file.open("w") as err:
+            process = subprocess.Popen(
+                command, cwd=tmp_path, env=environment, stdout=out, stderr=err
+            )
+        return killed_after(process)
 
     first = start_connect_server()
     with start(first) as process:
+        deadline = time.monotonic() + PATIENCE
         while process.poll() is None and (not log.exists() or log.read_text().count("\n") < 10):
+            assert time.monotonic() < deadline, err_file.read_text()
             time.sleep(0.05)
         first.kill()
         second = start_connect_server(first.url.rpartition(":")[2])
-        out, err = process.communicate(timeout=240)
-    assert process.returncode != 0, out
+        code = process.wait(PATIENCE)
+    out, err = out_file.read_text(), err_file.read_text()
+    assert code != 0, out
     assert "SparkContextStopped: the Spark Connect session ended" in err, err
     assert "make a new one" in err
     with start(second) as process:
-        out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
+        code = process.wait(PATIENCE)
+    out, err = out_file.read_text(), err_file.read_text()
+    assert code == 0, err
     before = int(out.split()[1])
     assert before >= 1
     assert "finished 60" in out

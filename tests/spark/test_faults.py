@@ -408,14 +408,14 @@ def test_trial_timeout(spark_local, tmp_path, name):
             act()
         return x
 
-    trials = SparkTrials(trial_timeout=1)
+    trials = SparkTrials(trial_timeout=4)  # far beyond what the others need
     start = time.monotonic()
     run(objective, trials)
     assert time.monotonic() - start < 60
     failed = the_bad_one(trials)
     assert failed.failure.kind is FailureKind.TIMEOUT
     assert failed.failure.type == "TrialTimeout"
-    assert "trial_timeout=1" in failed.failure.message
+    assert "trial_timeout=4" in failed.failure.message
     assert executions(log, BAD) == 1  # time-outs are not tried again
 
 
@@ -431,7 +431,7 @@ def test_a_timeout_ends_trials_in_c_code(spark_local):
     trials = SparkTrials(timeout=1)
     start = time.monotonic()
     run(lambda x: sleep_in_c(), trials, return_argmin=False)
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 60
     assert {t.state for t in trials.history} == {TrialState.CANCELLED}
     run(lambda x: x, SparkTrials())  # and the slots are free again
 

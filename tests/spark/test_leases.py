@@ -35,7 +35,7 @@ def run(fn, trials=None, **keywords):
 def jobs_of(context, name):
     """Return the descriptions of a study's jobs."""
     scala = context._jsc.sc()
-    scala.listenerBus().waitUntilEmpty(10_000)
+    scala.listenerBus().waitUntilEmpty(PATIENCE * 1000)
     store = scala.statusStore()
     jobs = store.jobsList(None)
     found = [jobs.apply(i).description() for i in range(jobs.size())]
@@ -65,9 +65,10 @@ def nap(x):
 
 @pytest.mark.spark35
 def test_one_job_takes_trial_after_trial(spark_local):
-    trials = run(nap, SparkTrials(exp_key="many for one"), max_evals=12)
-    assert trials.count_successful_trials() == 12
-    assert 1 <= len(jobs_of(spark_local.sparkContext, "many for one")) <= 4
+    trials = run(nap, SparkTrials(exp_key="many for one"), max_evals=24)
+    assert trials.count_successful_trials() == 24
+    # Two, typically; whenever the driver stalls for a second, slots are given back.
+    assert 1 <= len(jobs_of(spark_local.sparkContext, "many for one")) <= 8
 
 
 def test_nothing_is_queued_ahead(spark_local):
@@ -109,7 +110,7 @@ def test_tasks_that_wait_are_counted(spark_local, tmp_path):
     finally:
         go.touch()
         job.join(PATIENCE)
-    context._jsc.sc().listenerBus().waitUntilEmpty(10_000)
+    context._jsc.sc().listenerBus().waitUntilEmpty(PATIENCE * 1000)
     assert waiting() == 0
 
 
@@ -337,7 +338,8 @@ def test_a_trial_that_is_told_to_stop_may_return_its_result(spark_local):
             time.sleep(0.01)
         return {"loss": x, "status": "ok", "stopped": True}
 
-    trials = run(objective, max_evals=2, timeout=8)
+    run(nap)  # what starts at first has started
+    trials = run(objective, max_evals=2, timeout=12)
     assert trials.count_successful_trials() == 2
     assert [r["stopped"] for r in trials.results] == [True, True]
     assert trials.fmin_cancelled_reason == "fmin run timeout"

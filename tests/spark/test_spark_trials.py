@@ -151,7 +151,7 @@ def test_short_trials_are_not_slow(spark_local):
     run(lambda x: x, trials, max_evals=1000)
     assert len(trials) == 1000
     assert trials.tids == list(range(1000))
-    assert time.monotonic() - start < 30  # typically 1; Hyperopt: an hour
+    assert time.monotonic() - start < 120  # typically 1; Hyperopt: an hour
 
 
 def test_values_beside_the_loss(spark_local):
@@ -266,18 +266,18 @@ def test_max_queue_len_is_accepted_and_does_not_throttle(spark_local, tmp_path):
 
 def quick_then_slow(x):
     if x > 0:
-        time.sleep(300)
+        time.sleep(600)
     return x
 
 
 @pytest.mark.spark35
 def test_timeout_cancels_what_runs_and_keeps_what_arrived(spark_local):
     run(lambda x: x, SparkTrials())
-    trials = SparkTrials(timeout=2)
+    trials = SparkTrials(timeout=6)  # far beyond what the quick ones need
     start = time.monotonic()
     points = [{"x": -1.0}, {"x": -2.0}, {"x": 1.0}, {"x": 2.0}]
     best = run(quick_then_slow, trials, points_to_evaluate=points, max_evals=1)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
     assert best == {"x": -2.0}
     assert states(trials)[:4] == [TrialState.OK] * 2 + [TrialState.CANCELLED] * 2
     assert trials.fmin_cancelled_reason == "fmin run timeout"

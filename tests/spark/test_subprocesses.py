@@ -52,7 +52,9 @@ def pids_in(path):
     while not path.exists():
         assert time.monotonic() < deadline, "nothing was started"
         time.sleep(0.02)
-    return [int(pid) for pid in path.read_text().split()]
+    pids = [int(pid) for pid in path.read_text().split()]
+    assert pids
+    return pids
 
 
 def gone(pids):
@@ -84,7 +86,7 @@ def test_a_trial_that_takes_too_long(spark_local, tmp_path, kind, channel):
         start_some(noted)
         return wait()
 
-    trials = run(objective, SparkTrials(trial_timeout=1, channel=channel), return_argmin=False)
+    trials = run(objective, SparkTrials(trial_timeout=5, channel=channel), return_argmin=False)
     assert trials.history[0].failure.kind is FailureKind.TIMEOUT
     pids = pids_in(noted)
     assert len(pids) == 3
@@ -141,7 +143,7 @@ def test_what_a_finished_trial_left_running_is_left_alone(spark_local, tmp_path)
         return x
 
     points = [{"x": 0.25}, {"x": 0.5}, {"x": 2.0}]
-    trials = SparkTrials(trial_timeout=2, parallelism=1)
+    trials = SparkTrials(trial_timeout=8, parallelism=1)
     run(objective, trials, points_to_evaluate=points, max_evals=0)
     assert [t.state for t in trials.history] == [TrialState.OK, TrialState.OK, TrialState.FAILED]
     assert not gone(pids_in(tmp_path / "2.0"))
@@ -168,7 +170,9 @@ EXECUTOR = """
 
     def objective(x):
         child = subprocess.Popen(["/bin/sleep", "600"], env={}, start_new_session=True)
-        noted.write_text(str(child.pid))
+        whole = noted.with_suffix(".whole")
+        whole.write_text(str(child.pid))
+        whole.rename(noted)
         if x > 1:
             os.kill(parent(parent(os.getpid())), signal.SIGKILL)  # daemon, executor
         time.sleep(600)
@@ -200,7 +204,9 @@ DRIVER = """
 
     def objective(x):
         child = subprocess.Popen(["/bin/sleep", "600"], env={}, start_new_session=True)
-        noted.write_text(str(child.pid))
+        whole = noted.with_suffix(".whole")
+        whole.write_text(str(child.pid))
+        whole.rename(noted)
         time.sleep(600)
 
     def watch():
