@@ -18,6 +18,7 @@ from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.assembly import Recipe, assemble, joined, parts_of
 from sparktrials.sklearn.evaluation import Data, Judgement, fit_pipeline
 from sparktrials.sklearn.partial_fit import RETRAIN
+from sparktrials.sklearn.remembered import Remembered, unlike_is_said
 from sparktrials.sklearn.spaces import all_learners_have, is_classification
 from sparktrials.sklearn.validation import (
     checked_exogenous,
@@ -80,6 +81,8 @@ class BestPipeline:
     _widths: tuple[int, ...]
     #: Those of samples that the search was given, or None.
     _weights: Any
+    #: What is known of the frame that was searched with, None if it was none.
+    _frame: Remembered | None
 
     def _ready(self, X: Any, EX_list: Sequence[Any] | None) -> Any:  # noqa: ANN401
         check_is_fitted(self, "best_pipeline_")
@@ -102,7 +105,11 @@ class BestPipeline:
         return joined(X, exogenous)[0]
 
     def _called(self, method: str, X: Any, EX_list: Any, *, fit_preproc: bool = False) -> Any:  # noqa: ANN401
-        X = self._ready(X, EX_list)
+        ready = self._ready(X, EX_list)
+        with unlike_is_said(getattr(self, "_frame", None), X):
+            return self._answer(method, ready, fit_preproc=fit_preproc)
+
+    def _answer(self, method: str, X: Any, *, fit_preproc: bool) -> Any:  # noqa: ANN401
         if not fit_preproc:
             return getattr(self.best_pipeline_, method)(X)
         front = self.best_pipeline_[:-1]
@@ -183,8 +190,9 @@ class BestPipeline:
         if self.scoring is not None and not fit_preproc:
             judgement = Judgement.checked(loss_fn=None, continuous=False, scoring=self.scoring)
             if judgement.scorer is not None:
-                X = self._ready(X, EX_list)
-                return judgement.score(self.best_pipeline_, X, y, sample_weight)
+                ready = self._ready(X, EX_list)
+                with unlike_is_said(getattr(self, "_frame", None), X):
+                    return judgement.score(self.best_pipeline_, ready, y, sample_weight)
         predicted = self.predict(X, EX_list, fit_preproc=fit_preproc)
         metric = accuracy_score if is_classification(self) else r2_score
         return float(metric(y, predicted, sample_weight=sample_weight))
@@ -242,7 +250,8 @@ class BestPipeline:
             if classification:
                 self.classes_ = data.classes
             self._take_best()  # what was fitted in rounds would go on from there
-            self._refit(data)
+            with unlike_is_said(getattr(self, "_frame", None), X):
+                self._refit(data)
         except BaseException:
             self.__dict__.update(earlier)
             raise
@@ -285,7 +294,7 @@ class BestPipeline:
         if data.classes is not None:
             self.classes_ = data.classes
         self._data, self._widths = data, data.widths
-        self._weights = data.sample_weight
+        self._weights, self._frame = data.sample_weight, Remembered.of(X)
         self.trials_, self._seed, self._compiled = trials, seed, space
 
     def _take_best(self) -> None:

@@ -65,6 +65,9 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     objects = {c for c, n in zip(columns, X.columns, strict=True) if is_of_cells(X, n)}
     # Arrow's days have no hours.
     days = {c for c, n in zip(columns, X.columns, strict=True) if str(X[n].dtype).startswith(_DAYS)}
+    sparse = {
+        c for c, n in zip(columns, X.columns, strict=True) if str(X[n].dtype)[:7] == "Sparse["
+    }
     polars = not hasattr(X, "iloc")
     if polars and kinds:
         _check_taken(X)
@@ -72,7 +75,9 @@ def columns_preprocessing(name: str, X: Any) -> Node:  # noqa: ANN401 - a frame
     parts: list[tuple[str, Any, object]] = []
     numeric = [c for c, kind in kinds.items() if kind == "number"]
     if numeric:
-        first = [*_with_nan(), _calling("astype", "float64")] if objects & set(numeric) else []
+        first = _with_nan() if objects & set(numeric) else []
+        if (objects | sparse) & set(numeric):
+            first.append(_calling("astype", "float64"))
         parts.append(("numbers", _numbers(f"{name}.numbers", len(X), first), Constant(numeric)))
     for kind in ("category", "words"):
         chosen = [c for c, k in kinds.items() if k == kind]

@@ -211,7 +211,9 @@ def check_scorable(
         said = _said(scorer, metric.__name__, *(labels[: len(n)].repeat(n) for n in counts))
         if said:
             where = "" if len(parts) == 1 else f" of fold {i + 1} of {len(parts)}"
-            remedy = _remedy(scorer, metric.__name__, y, y[judge_by])
+            by_all = "pos_label" not in inspect.signature(metric).parameters
+            few = by_all and "multi_class" not in said and _few(y, y[fit_by], y[judge_by], parts)
+            remedy = few or _remedy(scorer, metric.__name__, y, y[judge_by])
             msg = f"scoring by {metric.__name__} fails for the samples{where}: {said}. {remedy}"
             raise InvalidArgument(msg)
 
@@ -229,6 +231,21 @@ def _said(scorer: Any, name: str, y_fit: Any, y_judge: Any) -> str:  # noqa: ANN
     if name == "roc_auc_score" and np.isnan(score):
         return "the area is not defined"
     return ""
+
+
+def _few(y: Any, y_fit: Any, y_judge: Any, parts: Sequence[Any]) -> str:  # noqa: ANN401 - arrays
+    """Return what to say of labels that no split of so many folds has on both sides."""
+    labels, counts = np.unique(y, return_counts=True)
+    both = np.intersect1d(y_fit, y_judge)
+    few = {_plain(a): n for a, n in zip(labels, counts.tolist(), strict=True) if a not in both}
+    folds = max(2, len(parts))
+    if not few or max(few.values()) >= folds:
+        return ""
+    each = ", ".join(f"{label!r} ({n})" for label, n in few.items())
+    return (
+        f"Labels with fewer samples than there are folds: {each}. Leave their samples out, give "
+        "more of them, or take fewer folds"
+    )
 
 
 def _remedy(scorer: Any, name: str, y: Any, y_judge: Any) -> str:  # noqa: ANN401

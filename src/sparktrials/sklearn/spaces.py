@@ -12,7 +12,7 @@ from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.assembly import array_of
 from sparktrials.sklearn.columns import columns_preprocessing, filled_preprocessing, filling
 from sparktrials.sklearn.component import Component
-from sparktrials.sklearn.kinds import empty_columns, is_of_numbers, kinds_of
+from sparktrials.sklearn.kinds import empty_columns, is_of_numbers, is_there, kinds_of
 from sparktrials.sklearn.menus import (
     any_classifier,
     any_preprocessing,
@@ -24,6 +24,7 @@ from sparktrials.sklearn.validation import (
     check_finite_columns,
     has_missing,
     is_frame,
+    is_sparse,
     is_text,
     listed,
 )
@@ -74,7 +75,7 @@ def space_of(
         raise InvalidArgument(msg)
     classifier = estimator.classifier
     if classifier is None and estimator.regressor is None:
-        sparse = is_text(X) or any(hasattr(data, "toarray") for data in (X, *exogenous))
+        sparse = is_text(X) or any(is_sparse(data) for data in (X, *exogenous))
         classifier = (any_sparse_classifier if sparse else any_classifier)("classifier")
     preprocessing = estimator.preprocessing
     if preprocessing is None:
@@ -92,8 +93,9 @@ def space_of(
 
 def _beside_others(name: str, X: Any, exogenous: Sequence[Any]) -> Node:  # noqa: ANN401
     """Return the preprocessing of features that become an array with the exogenous data."""
-    if any(hasattr(data, "toarray") for data in (X, *exogenous)):
-        return any_sparse_preprocessing(name)  # all of them become sparse
+    if any(hasattr(data, "toarray") for data in (X, *exogenous)):  # all of them become sparse
+        usual = any_sparse_preprocessing(name)
+        return filled_preprocessing(name, usual) if _has_gaps(X) else usual
     if is_text(X) or (is_frame(X) and not set(kinds_of(X).values()) <= {"number", "category"}):
         msg = (
             "with EX_list the default preprocessing takes numbers alone: give preprocessing=, or "
@@ -105,7 +107,9 @@ def _beside_others(name: str, X: Any, exogenous: Sequence[Any]) -> Node:  # noqa
 
 
 def _has_gaps(data: Any) -> bool:  # noqa: ANN401 - any data
-    if hasattr(data, "toarray") or is_text(data):
+    if hasattr(data, "toarray"):
+        return has_missing(data)
+    if is_text(data):
         return False
     try:
         values = np.asarray(array_of(data), dtype=np.float64)
@@ -173,9 +177,11 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
     if X is None:
         return any_preprocessing(name)
     if is_text(X):
+        _check_texts(X)
         return any_text_preprocessing(name)
-    if hasattr(X, "toarray"):
-        return any_sparse_preprocessing(name)
+    if is_sparse(X):
+        usual = any_sparse_preprocessing(name)
+        return filled_preprocessing(name, usual) if has_missing(X) else usual
     if is_frame(X):
         check_finite_columns(X)
     of_numbers = not is_frame(X) or is_of_numbers(X)
@@ -185,7 +191,7 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
         return columns_preprocessing(name, X)
     try:
         gaps = has_missing(X)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # the former of pandas' NA
         if getattr(getattr(X, "dtype", None), "kind", "") not in set("OUS"):
             raise
         reason = str(error).rstrip(".")
@@ -197,6 +203,16 @@ def _preprocessing_of(name: str, X: Any) -> Node:  # noqa: ANN401 - any data, or
     if gaps:
         return filled_preprocessing(name, any_preprocessing(name))
     return any_preprocessing(name)
+
+
+def _check_texts(X: Any) -> None:  # noqa: ANN401 - a sequence
+    missing = sum(not is_there(text) for text in X)
+    if missing:
+        msg = (
+            f"X has {missing} missing texts among {len(X)}, and nothing that weighs words takes "
+            "them: make them empty, ['' if text is None else text for text in X], or leave them out"
+        )
+        raise ValueError(msg)
 
 
 def is_classification(estimator: Any) -> bool:  # noqa: ANN401 - a HyperoptEstimator

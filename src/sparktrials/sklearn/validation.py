@@ -28,6 +28,7 @@ __all__ = [
     "checked_target",
     "has_missing",
     "is_frame",
+    "is_sparse",
     "is_text",
     "listed",
     "note_features",
@@ -47,12 +48,24 @@ def is_text(X: Any) -> bool:  # noqa: ANN401 - any data
     if is_frame(X) or hasattr(X, "toarray") or not hasattr(X, "__len__") or len(X) == 0:
         return False
     first = X.iloc[0] if hasattr(X, "iloc") else X[0]
+    if not is_there(first) and getattr(X, "ndim", 1) == 1:
+        first = next(filter(is_there, X), None)
     return isinstance(first, (str, bytes))
+
+
+def is_sparse(X: Any) -> bool:  # noqa: ANN401 - any data
+    """Whether `X` is sparse: a matrix, or a frame of pandas whose columns are sparse numbers."""
+    if hasattr(X, "toarray"):
+        return True
+    if not (is_frame(X) and hasattr(X, "sparse") and len(X.columns)):
+        return False
+    return all(str(dtype).startswith("Sparse[") and dtype.kind in "iuf" for dtype in X.dtypes)
 
 
 def has_missing(X: Any) -> bool:  # noqa: ANN401 - an array or a frame of numbers
     """Whether numbers are missing."""
-    values = check_array(X, dtype="numeric", **_not_finite())
+    values = check_array(X, accept_sparse=["csr", "csc"], dtype="numeric", **_not_finite())
+    values = values.data if hasattr(values, "toarray") else values
     return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
@@ -67,6 +80,9 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
         As scikit-learn's estimators do.
     """
     check_is_there(X)
+    if isinstance(X, Mapping) and not is_frame(X):
+        msg = f"X is a {type(X).__name__}, not a table: pandas.DataFrame(X) makes it one"
+        raise InvalidArgumentType(msg)
     if reset and is_frame(X):
         _check_names(list(X.columns))
     noted_by = BaseEstimator() if reset else estimator

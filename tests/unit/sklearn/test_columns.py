@@ -12,12 +12,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, random as random_sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import SplineTransformer, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from sparktrials import Trials
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn import HyperoptEstimator, decision_tree_classifier, ridge, svc
 from sparktrials.sklearn.assembly import Recipe, assemble
@@ -459,3 +460,63 @@ def test_an_array_and_then_texts():
     found.fit(texts, y)
     assert not hasattr(found, "n_features_in_")
     assert len(found.predict(texts)) == 40
+
+
+def sparse_numbers():
+    """Return a sparse matrix, and a target that its first column says."""
+    S = random_sparse(60, 8, density=0.4, random_state=0, format="csr")
+    return S, (S[:, 0].toarray().ravel() > 0).astype(int)
+
+
+@pytest.mark.parametrize("more", [{}, {"s": ["a", "b"] * 30}], ids=["alone", "beside strings"])
+def test_a_sparse_frame(more):
+    S, y = sparse_numbers()
+    X = pd.DataFrame.sparse.from_spmatrix(S, columns=list("abcdefgh")).assign(**more)
+    found = search(max_evals=4, trials=Trials()).fit(X, y)
+    assert all(found.leaderboard().state == "ok")
+    assert found.score(X, y) > 0.9
+    assert found.feature_names_in_.tolist() == list(X.columns)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "frame"])
+def test_sparse_data_with_gaps(kind):
+    S, y = sparse_numbers()
+    S.data[5] = np.nan
+    X = pd.DataFrame.sparse.from_spmatrix(S) if kind == "frame" else S.asformat(kind)
+    found = search(classifier=svc("s"), max_evals=4).fit(X, y)
+    assert all(found.leaderboard().state == "ok")
+    assert isinstance(found.best_pipeline_[0], SimpleImputer)
+    if kind != "frame":
+        beside = search(classifier=svc("s"), max_evals=2).fit(X, y, EX_list=[X])
+        assert all(beside.leaderboard().state == "ok")
+
+
+def test_a_column_that_has_another_type_than_in_fit():
+    frame, y = passengers()
+    found = search(max_evals=1).fit(frame, y)
+    other = frame.assign(sailed=frame.sailed.astype(str))
+    match = r"other types than in fit in the column 'sailed' \(datetime64.*, now "
+    with pytest.raises(TypeError, match=match):
+        found.predict(other)
+    found.set_params(scoring="accuracy")
+    with pytest.raises(TypeError, match=match):
+        found.score(other, y)
+    with pytest.raises(TypeError, match=match):
+        found.retrain_best_model_on_full_data(other, y)
+    assert len(found.predict(frame.assign(cabins=2.0))) == len(y)
+
+
+@pytest.mark.newest
+def test_frames_of_two_packages():
+    polars = pytest.importorskip("polars")
+    days = [dt.date(2020, 1, 1 + i % 28) for i in range(40)]
+    columns = {"age": np.arange(40.0), "deck": ["A", "B"] * 20, "sailed": days}
+    frame, other, y = pd.DataFrame(columns), polars.DataFrame(columns), [0, 1] * 20
+    found = search(max_evals=1).fit(other, y)
+    with pytest.raises(TypeError, match=r"on a polars frame, got a pandas one: polars\.from_p"):
+        found.predict(frame)
+    found = search(max_evals=1).fit(frame, y)
+    with pytest.raises(TypeError, match=r"on a pandas frame, got a polars one: X\.to_pandas\(\)"):
+        found.predict(other)
+    found = search(max_evals=1).fit(frame[["age"]], y)
+    assert len(found.predict(other[["age"]])) == len(y)

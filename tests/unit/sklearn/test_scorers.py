@@ -15,7 +15,7 @@ from sklearn.metrics import (
     mean_squared_error,
     roc_auc_score,
 )
-from sklearn.model_selection import KFold, RepeatedStratifiedKFold
+from sklearn.model_selection import KFold, RepeatedStratifiedKFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
 from sparktrials import Trials, hp, scope
@@ -191,3 +191,18 @@ def test_several_columns_of_several_classes():
         [], **given, loss_fn=lambda a, b: np.mean(a != b), max_evals=1, seed=0
     )
     assert found.fit(X, y).predict(X).shape == (60, 2)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "y", "few"),
+    [
+        ("roc_auc_ovr", [0] * 30 + [1] * 29 + [2], r"2 \(1\)"),
+        ("roc_auc_ovr", [0] * 30 + [1] * 28 + [2] * 2, r"2 \(2\)"),
+        ("neg_log_loss", [0] * 30 + [1] * 29 + [2], r"2 \(1\)"),
+        ("roc_auc", ["a"] * 59 + ["b"], r"'b' \(1\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_labels_with_fewer_samples_than_folds(scoring, y, few):
+    match = f"Labels with fewer samples than there are folds: {few}. Leave their samples out"
+    refused(scoring, np.array(y), match, cv=StratifiedKFold(3, shuffle=True, random_state=0))

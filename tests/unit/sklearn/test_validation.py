@@ -138,3 +138,22 @@ def test_whole_numbers_as_objects():
 def test_infinity_in_an_array():
     with pytest.raises(ValueError, match=r"contains infinity.* columns 0, 1: .*np\.isinf\(X\)"):
         fitted([0, 1] * 10, np.where(X > 0.5, np.inf, X))
+
+
+def test_a_dict():
+    with pytest.raises(InvalidArgumentType, match=r"X is a dict, not a table: pandas\.DataFrame"):
+        fitted([0, 1] * 10, {"a": range(20)})
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, lambda texts: np.array(texts, dtype=object)])
+@pytest.mark.parametrize("texts", [["a ship", None], [None, "a ship"], [float("nan"), "a ship"]])
+def test_missing_texts(kind, texts):
+    with pytest.raises(ValueError, match=r"X has 10 missing texts among 20, .*: make them empty"):
+        fitted([0, 1] * 10, kind(texts * 10), classifier=gaussian_nb("n"))
+
+
+def test_an_array_with_a_gap_of_pandas():
+    data = X.astype(object)
+    data[2, 1] = pd.NA
+    with pytest.raises(ValueError, match=r"NAType.*without preprocessing= an array must hold numb"):
+        fitted([0, 1] * 10, data, classifier=gaussian_nb("n"))
