@@ -157,7 +157,7 @@ def suited(tree: Any, demands: Demands, draws: Draws | None = None) -> Any:  # n
     demands
         What each model must be able to do.
     draws
-        Of the space; None: new ones.
+        That have looked at the space before; None: new ones.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def suited(tree: Any, demands: Demands, draws: Draws | None = None) -> Any:  # n
     if not demands:
         return tree
     root = as_node(tree)
-    search = _Search(demands, draws or Draws(root), _users(root))
+    search = _Search(demands, draws or Draws(), _users(root))
     refused = search.visit(root)
     if refused is not None:
         raise demands.refusal(refused)
@@ -244,8 +244,7 @@ class _Search:
     def _samples(self, node: Node, n: int) -> Sequence[tuple[Mapping[str, Any], Any]]:
         """Return some of what a node may become, with their points; none if not all can be made."""
         made, errors = self.draws.of(node, n)
-        # A user's function raised, or takes long: its trials will say what is wrong.
-        return [] if errors or self.draws.cut_short else made
+        return [] if errors else made  # a user's function: its trials will say what is wrong
 
     def _look_inside(self, node: Node, made: Sequence[tuple[Mapping[str, Any], Any]]) -> None:
         """Find the options of inner choices with which a model never does."""

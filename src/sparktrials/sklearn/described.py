@@ -58,7 +58,7 @@ def searched(
     given = estimator.preprocessing is not None or estimator.space is not None
     kinds = judgement.loss_fn is None  # which may compare what it likes
     takes = given and not exogenous
-    draws = Draws(tree)
+    draws = Draws()
     draws.check(lambda n: _check(draws.of(tree, n), X, y, kinds=kinds, takes=takes))
     return suited(tree, demands, draws)
 

@@ -36,37 +36,32 @@ _QUICK = frozenset({"_operator", "builtins", "math", "numpy", "operator", "sklea
 class Draws:
     """Points of a space, or of its parts, with what they become.
 
-    Parameters
-    ----------
-    tree
-        The space.
+    Functions of the user's are called for a few seconds only: of what they make nothing is sure.
     """
 
-    def __init__(self, tree: Any) -> None:  # noqa: ANN401
-        calls = (node for node in all_nodes(as_node(tree)) if isinstance(node, Call))
-        self._may_take_long = not all(_is_quick(call.function) for call in calls)
+    def __init__(self) -> None:
         self._seconds = 0.0
-        self.cut_short = False
+        self._cut_short = False
 
     def of(self, tree: Any, n: int) -> tuple[list[tuple[Point, Any]], list[Exception]]:  # noqa: ANN401
-        """Return points of a tree with what they become, and what others raised instead.
-
-        They are fewer than `n` where the user's functions take long: then it is `cut_short`.
-        """
+        """Return points of a tree with what they become, and what others raised instead."""
         space = compile_space(tree)
         codec = Codec.of(space)
+        calls = (node for node in all_nodes(as_node(tree)) if isinstance(node, Call))
+        may_take_long = not all(_is_quick(call.function) for call in calls)
         made: list[tuple[Point, Any]] = []
         errors: list[Exception] = []
         for point in codec.decode(codec.from_unit(_spread(codec, n if len(codec) else 1))):
-            if self._may_take_long and self._seconds > _SECONDS:
-                self._stop()
+            if may_take_long and self._seconds > _SECONDS:
+                errors.append(self._timed_out())
                 break
             start = time.perf_counter()
             try:
                 made.append((point, space.build(point)))
             except Exception as error:  # noqa: BLE001 - a user's function may raise anything
                 errors.append(error)
-            self._seconds += time.perf_counter() - start
+            if may_take_long:
+                self._seconds += time.perf_counter() - start
         return made, errors
 
     def check(self, check: Callable[[int], None]) -> None:
@@ -83,17 +78,18 @@ class Draws:
             try:
                 check(_MANY)
             except (InvalidArgument, InvalidArgumentType, InvalidParameterError):
-                if not self.cut_short:
+                if not self._cut_short:
                     raise
 
-    def _stop(self) -> None:
-        if not self.cut_short:
-            self.cut_short = True
-            logger.warning(
-                "functions in the space take long (%.1f s until now): what it makes is not looked "
-                "at further before the first trial",
-                self._seconds,
-            )
+    def _timed_out(self) -> TimeoutError:
+        msg = (
+            f"functions in the space take long, {self._seconds:.1f} s until now: what they make is "
+            "not looked at further before the first trial"
+        )
+        if not self._cut_short:
+            self._cut_short = True
+            logger.warning("%s", msg)
+        return TimeoutError(msg)
 
 
 def _is_quick(function: Any) -> bool:  # noqa: ANN401 - a callable

@@ -32,7 +32,7 @@ def check_parameters(tree: Any, estimator: Any) -> None:  # noqa: ANN401 - a tre
     InvalidParameterError
         If the values are never those that the estimator takes.
     """
-    draws = Draws(tree)
+    draws = Draws()
     draws.check(lambda n: _check_made([made for _, made in draws.of(tree, n)[0]], estimator))
 
 

@@ -209,6 +209,7 @@ def check_scorable(
         seen.add(alike)
         # What is raised depends on which labels there are: a few samples of each will do.
         said = _said(scorer, metric.__name__, *(labels[: len(n)].repeat(n) for n in counts))
+        said = said and _said(scorer, metric.__name__, y[fit_by], y[judge_by])
         if said:
             where = "" if len(parts) == 1 else f" of fold {i + 1} of {len(parts)}"
             by_all = "pos_label" not in inspect.signature(metric).parameters

@@ -265,6 +265,17 @@ def test_functions_that_take_long_are_called_a_few_times(iris, monkeypatch):
     assert len(calls) == 4  # for all checks together
 
 
+def test_what_takes_no_time_is_judged_beside_what_does(iris, monkeypatch, caplog):
+    seconds = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr(draws, "time", clock)
+    slow = scope.call(lambda _: GaussianNB(), hp.uniform("u", 0, 1))
+    models = hp.choice("m", [slow, ridge_classifier("r")])
+    search = HyperoptEstimator([], classifier=models, scoring="neg_log_loss")
+    next(search.fit_iter(*iris))
+    assert any("RidgeClassifier (no predict_proba)" in r.message for r in caplog.records)
+
+
 @pytest.mark.parametrize("wrong", [SVC(gamma="none"), Ridge(), "nothing"])
 def test_what_takes_long_is_not_refused_before_it_is_sure(iris, monkeypatch, wrong):
     seconds = itertools.count()

@@ -177,6 +177,8 @@ def test_parts_with_the_same_labels_are_looked_at_once(monkeypatch):
     parts = list(RepeatedStratifiedKFold(n_splits=5, n_repeats=10).split(X, WORDS))
     scorers.check_scorable(get_scorer("f1_macro"), WORDS, parts)
     assert len(looked_at) == 1
+    fixed = make_scorer(accuracy_score, sample_weight=np.ones(len(parts[0][1])))
+    scorers.check_scorable(fixed, WORDS, parts)
     y = np.r_[WORDS[:40], ["no"] * 20]
     with pytest.raises(InvalidArgument, match="fold 3 of 3"):
         scorers.check_scorable(get_scorer("roc_auc"), y, list(KFold(3).split(X)))
