@@ -37,10 +37,10 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def study(data):
-    """Return a study whose objective does what the trial's number says."""
+def objective(data):
+    """Return one that does what the trial's number says."""
 
-    def objective(params):
+    def told(params):
         number = current_trial().id
         if number == 1:
             ctypes.string_at(0)
@@ -72,7 +72,12 @@ def study(data):
             }
         return params["x"]
 
-    made = ChildStudy(Task(objective=objective, space=SPACE, trial_timeout=0.3), cloudpickle)
+    return told
+
+
+@pytest.fixture(scope="module")
+def study(objective):
+    made = ChildStudy(Task(objective=objective, space=SPACE), cloudpickle)
     yield made
     made.close()
 
@@ -90,6 +95,16 @@ def mortal(study):
     child = Child(study)
     yield child
     child.close()
+
+
+@pytest.fixture
+def hurried(objective):
+    """Return a child whose trials may take 0.3 s, which on a busy machine any of them may."""
+    made = ChildStudy(Task(objective=objective, space=SPACE, trial_timeout=0.3), cloudpickle)
+    child = Child(made)
+    yield child
+    child.close()
+    made.close()
 
 
 def until(child, kind):
@@ -148,11 +163,11 @@ def test_waiting_ends_in_time_and_nothing_is_made_up(lasting):
     assert lasting.wait(0.01) == []
 
 
-def test_a_trial_that_takes_too_long_ends_and_the_process_goes_on(lasting):
-    lasting.give(trial(3))
-    (event,) = until(lasting, Finished)
+def test_a_trial_that_takes_too_long_ends_and_the_process_goes_on(hurried):
+    hurried.give(trial(3))
+    (event,) = until(hurried, Finished)
     assert event.outcome.failure.kind is FailureKind.TIMEOUT
-    assert lasting.alive
+    assert hurried.alive
 
 
 @pytest.mark.parametrize(
@@ -173,9 +188,9 @@ def test_a_trial_that_kills_it_is_lost_and_the_next_comes_back(mortal, number, w
     assert not mortal.alive
 
 
-def test_c_code_that_takes_too_long_ends_with_the_process(mortal):
-    mortal.give(trial(4))
-    (lost,) = until(mortal, Lost)
+def test_c_code_that_takes_too_long_ends_with_the_process(hurried):
+    hurried.give(trial(4))
+    (lost,) = until(hurried, Lost)
     assert lost.timed_out
     assert lost.reason == "the trial took longer than trial_timeout=0.3 s"
 

@@ -196,7 +196,7 @@ def test_a_trial_that_takes_too_long_fails_alone():
             time.sleep(600)
         return x
 
-    trials = Trials(n_jobs=2, trial_timeout=0.2)
+    trials = Trials(n_jobs=2, trial_timeout=2.0)
     run(objective, trials, points_to_evaluate=[6, 1, 2])
     assert [t.failure and t.failure.kind for t in trials.history] == [
         FailureKind.TIMEOUT,
