@@ -33,19 +33,18 @@ class Remembered:
 
     @classmethod
     def of(cls, X: Any) -> Remembered | None:  # noqa: ANN401 - any data
-        """Return what is remembered of data; nothing if it is no frame."""
-        if not is_frame(X):
-            return None
+        """Return what is remembered of data; nothing if it is no frame of pandas or polars."""
         package = type(X).__module__.partition(".")[0]
-        return cls(package, {name: str(X[name].dtype) for name in X.columns})
+        if not is_frame(X) or package not in {"pandas", "polars"}:
+            return None
+        types = X.dtypes if package == "pandas" else X.schema
+        return cls(package, {name: str(dtype) for name, dtype in types.items()})
 
     def unlike(self, other: Remembered) -> str:
         """Return how another frame differs in what pipelines depend on, or nothing."""
         if other.package != self.package:
             made = "X.to_pandas()" if self.package == "pandas" else f"{self.package}.from_pandas(X)"
-            pair = {self.package, other.package} == {"pandas", "polars"}
-            remedy = f": {made}" if pair else ""
-            return f"fitted on a {self.package} frame, got a {other.package} one{remedy}"
+            return f"fitted on a {self.package} frame, got a {other.package} one: {made}"
         others = {
             name: f"{dtype}, now {other.dtypes[name]}"
             for name, dtype in self.dtypes.items()

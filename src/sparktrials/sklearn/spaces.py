@@ -75,7 +75,8 @@ def space_of(
         raise InvalidArgument(msg)
     classifier = estimator.classifier
     if classifier is None and estimator.regressor is None:
-        sparse = is_text(X) or any(is_sparse(data) for data in (X, *exogenous))
+        sparse = any(hasattr(data, "toarray") for data in (X, *exogenous))
+        sparse = sparse or is_text(X) or (is_sparse(X) and not exogenous)  # those become arrays
         classifier = (any_sparse_classifier if sparse else any_classifier)("classifier")
     preprocessing = estimator.preprocessing
     if preprocessing is None:

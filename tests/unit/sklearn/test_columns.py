@@ -476,6 +476,9 @@ def test_a_sparse_frame(more):
     assert all(found.leaderboard().state == "ok")
     assert found.score(X, y) > 0.9
     assert found.feature_names_in_.tolist() == list(X.columns)
+    if not more:
+        beside = search(max_evals=2, classifier=None).fit(X, y, EX_list=[X])
+        assert all(beside.leaderboard().state == "ok")
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "frame"])
