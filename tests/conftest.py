@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests import servers
+from tests.ports import free_port, free_ports
 from tests.processes import DIES_WITH_US
 
 ROOT = Path(__file__).parents[1]
@@ -213,7 +214,7 @@ def _standalone(directory, conf, cores):
     environment["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     del environment["PYTHONPATH"]  # executors have what is installed, no more
     spark_class = environment["SPARK_HOME"] + "/bin/spark-class"
-    port, web_port = _free_ports(2)
+    port, web_port = map(str, free_ports(2))
     master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1"]
     worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"]
     worker += ["--memory", "1g"]
@@ -293,7 +294,7 @@ def _connect_server(directory, port=None, **environment):
     import pyspark
 
     if port is None:
-        (port,) = _free_ports(1)
+        port = free_port()
     (directory / "executors").mkdir()
     (directory / "executors" / "sitecustomize.py").write_text(_NO_SPARKTRIALS)
     environment = spark_environment("connect", **environment)
@@ -349,17 +350,6 @@ def _wait_for_workers(cluster, n, timeout):
         time.sleep(0.25)
     logs = "\n".join(f"--- {p.name}\n{p.read_text()}" for p in cluster.directory.glob("*.log"))
     pytest.fail(f"the standalone cluster is not up after {timeout} s\n{logs}")
-
-
-def _free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [str(s.getsockname()[1]) for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 def _kill_group(process):

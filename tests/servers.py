@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 from tests.processes import DIES_WITH_US
 
 #: Seconds for a server to start; a busy machine needs some.
@@ -133,12 +134,6 @@ class SQLServer(Server):
                     raise
                 time.sleep(0.05)
         engine.dispose()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def _packages(name):

@@ -17,6 +17,7 @@ from functools import partial
 import pytest
 from tests import servers
 from tests.contract.store_suite import KEY, OK, RUNNING, experiment, trial
+from tests.ports import free_port
 from tests.processes import PATIENCE, killed_after, line_of
 
 from sparktrials import Trials, fmin, hp, rand
@@ -397,7 +398,7 @@ def test_a_run_whose_server_goes_away(own_server, tmp_path, monkeypatch):
 def test_nobody_home(monkeypatch):
     monkeypatch.setattr("sparktrials.store.sql.store._OPENING_S", 0.1)
     monkeypatch.setattr("sparktrials.store.mongo.store._OPENING_S", 0.1)
-    port = servers.free_port()
+    port = free_port()
     for kind in ("postgresql", "mysql", "mongodb"):
         options = "?serverSelectionTimeoutMS=100" if kind == "mongodb" else ""
         with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{port}/d is unavailable") as caught:

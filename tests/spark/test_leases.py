@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from sparktrials import SparkTrials, fmin, hp, rand
 from sparktrials.dispatch import spark_leases
@@ -220,12 +221,7 @@ def test_the_channel_can_be_declined(spark_local):
 
 
 def test_a_port_of_ones_own(spark_local, monkeypatch):
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    seen = []
+    port, seen = free_port(), []
     monkeypatch.setattr(ClassicBackend, "listens_on", lambda self: ("127.0.0.1", "127.0.0.1", port))
     real = ChannelServer.address
 

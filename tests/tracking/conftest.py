@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import urllib.request
 import warnings
 
 import pytest
+from tests.ports import free_port
 
 from sparktrials.tracking import observer
 
@@ -75,12 +75,6 @@ def store(request, mlflow, tmp_path):
         warnings.simplefilter("ignore")
         mlflow.set_experiment("tests")
     return mlflow
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Server:
