@@ -80,7 +80,7 @@ def checked_features(estimator: Any, X: Any, *, reset: bool) -> Any:  # noqa: AN
         As scikit-learn's estimators do.
     """
     check_is_there(X)
-    if isinstance(X, Mapping) and not is_frame(X):
+    if isinstance(X, Mapping) and not hasattr(X, "shape"):  # which scipy's dok_array has
         msg = f"X is a {type(X).__name__}, not a table: pandas.DataFrame(X) makes it one"
         raise InvalidArgumentType(msg)
     if reset and is_frame(X):

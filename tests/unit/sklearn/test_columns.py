@@ -481,7 +481,7 @@ def test_a_sparse_frame(more):
         assert all(beside.leaderboard().state == "ok")
 
 
-@pytest.mark.parametrize("kind", ["csr", "csc", "frame"])
+@pytest.mark.parametrize("kind", ["csr", "csc", "dok", "frame"])
 def test_sparse_data_with_gaps(kind):
     S, y = sparse_numbers()
     S.data[5] = np.nan
