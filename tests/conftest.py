@@ -150,7 +150,10 @@ def spark_script(tmp_path):
                 out, err = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 _kill_group(process)
-                out, err = process.communicate()
+                try:
+                    out, err = process.communicate(timeout=60)
+                except subprocess.TimeoutExpired as error:  # who left the group holds the pipes
+                    out, err = error.output, error.stderr
                 pytest.fail(f"no end after {timeout} s\n--- stdout\n{out}\n--- stderr\n{err}")
         if check and process.returncode != 0:
             pytest.fail(f"exit {process.returncode}\n--- stdout\n{out}\n--- stderr\n{err}")
