@@ -149,9 +149,10 @@ def test_a_trial_speaks_and_listens(lasting):
     lasting.give(trial(5))
     events = until(lasting, Reported)
     deadline = time.monotonic() + PATIENCE
-    while not lasting.stop():  # it has not asked yet
+    while not lasting.asks:  # before it does, it would end by the first word, and ask no more
         assert time.monotonic() < deadline
         events += lasting.wait(0.01)
+    assert lasting.stop()
     events += until(lasting, Finished)
     said = [e for e in events if isinstance(e, Reported)]
     assert said[0].reports == ((3, 0.5),)
