@@ -19,6 +19,7 @@ from sparktrials.sklearn.assembly import Recipe, assemble, joined, parts_of
 from sparktrials.sklearn.evaluation import Data, Judgement, fit_pipeline
 from sparktrials.sklearn.partial_fit import RETRAIN
 from sparktrials.sklearn.remembered import Remembered, unlike_is_said
+from sparktrials.sklearn.sameness import digest_of
 from sparktrials.sklearn.spaces import all_learners_have, is_classification
 from sparktrials.sklearn.validation import (
     checked_exogenous,
@@ -79,8 +80,8 @@ class BestPipeline:
     _is_fitted: bool
     #: How many columns the features and each exogenous data set have.
     _widths: tuple[int, ...]
-    #: Those of samples that the search was given, or None.
-    _weights: Any
+    #: Those that a search was given which has fitted nothing yet, and its data's digest.
+    _weights: tuple[str, Any] | None
     #: What is known of the frame that was searched with, None if it was none.
     _frame: Remembered | None
 
@@ -218,15 +219,15 @@ class BestPipeline:
         X, y, EX_list
             As in `fit`.
         weights, sample_weight
-            Two names of one argument: the weight of each sample. Without it, those that the search
-            was given, if it was given any.
+            Two names of one argument: the weight of each sample. Without it, after ``refit=False``
+            or `fit_iter`, those that the search was given, if it was given any.
 
         Raises
         ------
         NotFittedError
             If there is no best pipeline.
         InvalidArgument
-            If the weights that the search was given are of more or fewer samples.
+            If the search was given weights, has fitted nothing yet, and these are other samples.
         """
         if weights is not None and sample_weight is not None:
             msg = "weights and sample_weight are two names of one argument: give one"
@@ -236,7 +237,7 @@ class BestPipeline:
         X = checked_features(self, X, reset=False)
         y = checked_target(self, X, y, classification=classification)
         beside, widths = joined(X, checked_exogenous(EX_list or (), y))
-        weights = self._weights_of(len(y), weights if sample_weight is None else sample_weight)
+        weights = self._weights_of(X, y, weights if sample_weight is None else sample_weight)
         data = Data(
             X=beside,
             y=y,
@@ -255,21 +256,23 @@ class BestPipeline:
         except BaseException:
             self.__dict__.update(earlier)
             raise
+        self._frame = Remembered.of(X)
 
     #: Its name in Hyperopt-Sklearn 1.
     _retrain_best_model_on_full_data = retrain_best_model_on_full_data
 
-    def _weights_of(self, n: int, given: Any) -> Any:  # noqa: ANN401
+    def _weights_of(self, X: Any, y: Any, given: Any) -> Any:  # noqa: ANN401
         kept = getattr(self, "_weights", None)
         if given is not None or kept is None:
             return given
-        if len(kept) != n:
+        digest, weights = kept
+        if digest_of(X, y) != digest:
             msg = (
-                f"the search was given the sample_weight of {len(kept)} samples, but here are {n}: "
-                f"give their sample_weight=, np.ones({n}) if all count alike"
+                "the search was given the sample_weight of its samples, and these are others: give "
+                f"theirs, sample_weight=np.ones({len(y)}) if all count alike"
             )
             raise InvalidArgument(msg)
-        return kept
+        return weights
 
     def to_code(self) -> str:
         """Return Python code that makes the best pipeline, not fitted, without this package."""
@@ -286,15 +289,19 @@ class BestPipeline:
         *,
         seed: int,
         space: Space,
+        goes_on: bool,
     ) -> None:
-        """Take up a search: nothing of an earlier one remains."""
-        for name in ("best_pipeline_", "best_loss_", "best_params_", "classes_"):
-            self.__dict__.pop(name, None)
+        """Take up a search: nothing of an earlier one remains, unless this one goes on with it."""
+        if not (goes_on and np.array_equal(self.__dict__.get("classes_"), data.classes)):  # type: ignore[arg-type]
+            for name in ("best_pipeline_", "best_loss_", "best_params_", "classes_"):
+                self.__dict__.pop(name, None)
         note_features(self, X)
         if data.classes is not None:
             self.classes_ = data.classes
         self._data, self._widths = data, data.widths
-        self._weights, self._frame = data.sample_weight, Remembered.of(X)
+        weights = data.sample_weight
+        self._weights = None if weights is None else (digest_of(X, data.y), weights)
+        self._frame = Remembered.of(X)
         self.trials_, self._seed, self._compiled = trials, seed, space
 
     def _take_best(self) -> None:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sparktrials.errors import InvalidArgument
 from sparktrials.sklearn.component import SKLEARN
-from sparktrials.sklearn.draws import Draws, all_nodes
+from sparktrials.sklearn.draws import Draws, all_nodes, may_take_long
 from sparktrials.sklearn.known import is_known
 from sparktrials.space.distributions import Categorical
 from sparktrials.space.nodes import (
@@ -121,8 +121,13 @@ def _has_any(model: Any, methods: tuple[str, ...]) -> bool:  # noqa: ANN401 - an
     return (
         any(hasattr(model, method) for method in methods)
         or getattr(model, "final_estimator", model) is None
-        or not is_known(model)
+        or (not is_known(model) and _may_get_any(type(model), methods))
     )
+
+
+def _may_get_any(cls: type, methods: tuple[str, ...]) -> bool:
+    """Whether a class may have methods after a fit that it has not before."""
+    return hasattr(cls, "__getattr__") or any(hasattr(cls, method) for method in methods)
 
 
 def _takes_weights(model: Any, *, in_rounds: bool = False) -> bool:  # noqa: ANN401 - an estimator
@@ -231,7 +236,7 @@ class _Search:
         unmet = [model for _, model in made if self.demands.unmet_by(model)]
         if not unmet:
             return None
-        if len(made) > 1:
+        if len(made) > 1 and not may_take_long(node):
             made = self._samples(node, _MANY)
             unmet = [model for _, model in made if self.demands.unmet_by(model)]
         if not made:
@@ -243,7 +248,7 @@ class _Search:
 
     def _samples(self, node: Node, n: int) -> Sequence[tuple[Mapping[str, Any], Any]]:
         """Return some of what a node may become, with their points; none if not all can be made."""
-        made, errors = self.draws.of(node, n)
+        made, errors = self.draws.of(node, n, by_clock=False)
         return [] if errors else made  # a user's function: its trials will say what is wrong
 
     def _look_inside(self, node: Node, made: Sequence[tuple[Mapping[str, Any], Any]]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sparktrials.errors import InvalidArgument, InvalidArgumentType
+from sparktrials.sklearn.known import PACKAGES
 from sparktrials.space import Point, compile_space
 from sparktrials.space.codec import Codec
 from sparktrials.space.nodes import Call, Node, as_node, children
@@ -21,7 +22,7 @@ from sparktrials.space.nodes import Call, Node, as_node, children
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Draws", "all_nodes"]
+__all__ = ["Draws", "all_nodes", "may_take_long"]
 
 logger = logging.getLogger("sparktrials.sklearn")
 
@@ -30,7 +31,7 @@ _SOME, _MANY = 12, 400
 #: Seconds for all calls of the user's functions together: they may read files.
 _SECONDS = 3.0
 #: Whose functions take no time.
-_QUICK = frozenset({"_operator", "builtins", "math", "numpy", "operator", "sklearn", "sparktrials"})
+_QUICK = frozenset({"_operator", "builtins", "math", "numpy", "operator", "sparktrials"}) | PACKAGES
 
 
 class Draws:
@@ -43,16 +44,32 @@ class Draws:
         self._seconds = 0.0
         self._cut_short = False
 
-    def of(self, tree: Any, n: int) -> tuple[list[tuple[Point, Any]], list[Exception]]:  # noqa: ANN401
-        """Return points of a tree with what they become, and what others raised instead."""
+    def of(
+        self,
+        tree: Any,  # noqa: ANN401
+        n: int,
+        *,
+        by_clock: bool = True,
+    ) -> tuple[list[tuple[Point, Any]], list[Exception]]:
+        """Return points of a tree with what they become, and what others raised instead.
+
+        Parameters
+        ----------
+        tree
+            The space, or a part.
+        n
+            How many points.
+        by_clock
+            Whether functions of the user's are called for a few seconds only: not where what they
+            make changes the space, which is to be the same on any machine.
+        """
         space = compile_space(tree)
         codec = Codec.of(space)
-        calls = (node for node in all_nodes(as_node(tree)) if isinstance(node, Call))
-        may_take_long = not all(_is_quick(call.function) for call in calls)
+        timed = by_clock and may_take_long(tree)
         made: list[tuple[Point, Any]] = []
         errors: list[Exception] = []
         for point in codec.decode(codec.from_unit(_spread(codec, n if len(codec) else 1))):
-            if may_take_long and self._seconds > _SECONDS:
+            if timed and self._seconds > _SECONDS:
                 errors.append(self._timed_out())
                 break
             start = time.perf_counter()
@@ -60,7 +77,7 @@ class Draws:
                 made.append((point, space.build(point)))
             except Exception as error:  # noqa: BLE001 - a user's function may raise anything
                 errors.append(error)
-            if may_take_long:
+            if timed:
                 self._seconds += time.perf_counter() - start
         return made, errors
 
@@ -90,6 +107,12 @@ class Draws:
             self._cut_short = True
             logger.warning("%s", msg)
         return TimeoutError(msg)
+
+
+def may_take_long(tree: Any) -> bool:  # noqa: ANN401 - a tree
+    """Whether a space calls functions of the user's."""
+    calls = (node for node in all_nodes(as_node(tree)) if isinstance(node, Call))
+    return not all(_is_quick(call.function) for call in calls)
 
 
 def _is_quick(function: Any) -> bool:  # noqa: ANN401 - a callable

@@ -22,7 +22,7 @@ from sparktrials.sklearn.evaluation import Data, Judgement, PipelineObjective
 from sparktrials.sklearn.failures import nothing_found
 from sparktrials.sklearn.leaderboard import Entry, Leaderboard, ended, entry_of
 from sparktrials.sklearn.racing import race_of
-from sparktrials.sklearn.sameness import check_same, digest_of
+from sparktrials.sklearn.sameness import check_same, check_space, digest_of
 from sparktrials.sklearn.scorers import check_judged, check_labels
 from sparktrials.sklearn.spaces import is_classification
 from sparktrials.sklearn.splitting import Splitting, all_have
@@ -252,8 +252,10 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
             sample_weight=sample_weight,
         )
         max_evals = positive_int("max_evals", self.max_evals)
+        earlier = self.__dict__.copy()
         trials = next(search)
-        total = max_evals + (len(trials.history) if warm_start else 0)
+        known = len(trials.history)
+        total = max_evals + (known if warm_start else 0)
         file, increment = self.fit_increment_dump_filename, int(self.fit_increment)
         interrupt: KeyboardInterrupt | None = None
         try:
@@ -268,14 +270,20 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
                     break  # also by a limit of the trials' own, or because all points were tried
         except KeyboardInterrupt as error:
             interrupt = error
+        except BaseException:
+            if len(trials.history) == known:  # refused: the algorithm, say, or trials of others
+                self.__dict__.clear()
+                self.__dict__.update(earlier)
+            raise
         finally:
             search.close()
-            data = self.__dict__.pop("_data")
+            data = self.__dict__.pop("_data", None)
         self._take_best()
         if not hasattr(self, "best_pipeline_"):
             raise interrupt or nothing_found(trials.history)
         if self.refit:  # after an interrupt, too: what was found by then is what is used
             self._refit(data)
+            self._weights = None  # each pickle would have them
         return self
 
     def fit_iter(  # noqa: PLR0917 - Hyperopt-Sklearn's signature
@@ -340,6 +348,8 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         check_judged(judgement, y, parts, classification=classification)
         digest = digest_of(X, y, self.scoring, self.loss_fn, self.continuous_loss_fn, len(parts))
         check_same(trials.history, digest, any_data=goes_on)
+        if not trials.store.durable:  # which knows its space, and says so
+            check_space(trials.history, compiled)
         exogenous = checked_exogenous(EX_list or (), y)
         beside, widths = joined(X, exogenous)
         data = Data(
@@ -364,7 +374,7 @@ class HyperoptEstimator(BestPipeline, Leaderboard, PipelineTags, BaseEstimator):
         )
         by_portfolio = self.portfolio and self.space is None
         starts = starting_points(tree, compiled, samples=len(y)) if by_portfolio else []
-        self._begin(data, X, trials, seed=seed, space=compiled)  # nothing is refused any more
+        self._begin(data, X, trials, seed=seed, space=compiled, goes_on=goes_on)
         while True:
             sent = yield self.trials_
             if sent is not None:

@@ -58,14 +58,20 @@ def check_no_grid(space: object, estimator: Any) -> None:  # noqa: ANN401 - scik
         raise InvalidArgument(msg)
 
 
-def with_lists(space: Any) -> Any:  # noqa: ANN401 - a tree
+def with_lists(space: Any, estimator: Any) -> Any:  # noqa: ANN401 - a tree, scikit-learn's
     """Return a space whose lists without nodes stay lists: others become tuples.
 
-    Some parameters, such as ``stop_words``, take no tuples.
+    Some parameters, such as ``stop_words``, take no tuples; others, such as ``feature_range``, take
+    nothing else.
     """
     if not isinstance(space, dict):
         return space
-    return {name: Constant(value) if _is_list(value) else value for name, value in space.items()}
+    return {
+        name: Constant(value)
+        if _is_list(value) and not _is_refused(str(name), value, space, estimator)
+        else value
+        for name, value in space.items()
+    }
 
 
 def _is_list(value: object) -> bool:
@@ -73,6 +79,11 @@ def _is_list(value: object) -> bool:
 
 
 def _is_never_taken(name: str, value: Any, space: Mapping[str, Any], estimator: Any) -> bool:  # noqa: ANN401
+    """Whether scikit-learn says that a parameter has no such values, as a tuple neither."""
+    return all(_is_refused(name, one, space, estimator) for one in (value, tuple(value)))
+
+
+def _is_refused(name: str, value: Any, space: Mapping[str, Any], estimator: Any) -> bool:  # noqa: ANN401
     """Whether scikit-learn says that a parameter has no such values."""
     path = name.split("__")
     outer = ["__".join(path[:i]) for i in range(1, len(path))]

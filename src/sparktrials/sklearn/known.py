@@ -12,9 +12,10 @@ from typing import Any
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.preprocessing import FunctionTransformer
 
-__all__ = ["is_known", "known_parts"]
+__all__ = ["PACKAGES", "is_known", "known_parts"]
 
-_PACKAGES = frozenset({"sklearn", "catboost", "lightgbm", "xgboost"})
+#: Whose classes are known.
+PACKAGES = frozenset({"sklearn", "catboost", "lightgbm", "xgboost"})
 
 
 def known_parts(model: Any) -> list[Any]:  # noqa: ANN401 - an estimator
@@ -43,7 +44,7 @@ def _parts(model: Any) -> tuple[list[Any], bool]:  # noqa: ANN401 - an estimator
             continue
         if any(not outer or name.startswith(f"{outer}__") for outer in closed):
             continue
-        of_package = type(part).__module__.partition(".")[0] in _PACKAGES
+        of_package = type(part).__module__.partition(".")[0] in PACKAGES
         if of_package:
             known.append(part)
         calls = isinstance(part, FunctionTransformer) and part.func is not None

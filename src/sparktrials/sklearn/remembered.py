@@ -69,7 +69,7 @@ def unlike_is_said(fitted: Remembered | None, X: Any) -> Iterator[None]:  # noqa
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         Where it differs; what the pipeline raised is its cause.
     """
     try:
@@ -80,4 +80,4 @@ def unlike_is_said(fitted: Remembered | None, X: Any) -> Iterator[None]:  # noqa
         if not said or isinstance(error, InvalidArgument):
             raise
         msg = f"{said} ({error})"
-        raise TypeError(msg) from error
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(msg) from error

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
-from sparktrials.errors import InvalidArgument
+from sparktrials.api.view import best_of
+from sparktrials.errors import InvalidArgument, InvalidPoint
 
 if TYPE_CHECKING:
+    from sparktrials.space import Space
     from sparktrials.study.trial import Trial
 
-__all__ = ["DATA", "check_same", "digest_of"]
+__all__ = ["DATA", "check_same", "check_space", "digest_of"]
 
 #: What says in a trial's result by which data it was judged, and how.
 DATA = "data"
@@ -82,6 +84,34 @@ def _add(found: Any, values: np.ndarray) -> None:  # noqa: ANN401 - of hashlib
         found.update(repr(values.tolist()).encode())
     else:
         found.update(values.tobytes())
+
+
+def check_space(history: Sequence[Trial], space: Space) -> None:
+    """Refuse results of another space: the best one of these could not be built.
+
+    Parameters
+    ----------
+    history
+        The trials that a search would go on with.
+    space
+        Of this search.
+
+    Raises
+    ------
+    InvalidPoint
+        If the best one is of another space.
+    """
+    best = best_of(history)
+    if best is None:
+        return
+    try:
+        space.checked(best.point, name=f"trial {best.id}, the best one,")
+    except InvalidPoint as error:
+        msg = (
+            f"trials has results of another space: {error}. Fit without warm_start, and with "
+            "trials of its own"
+        )
+        raise InvalidPoint(msg) from None
 
 
 def check_same(history: Iterable[Trial], digest: str, *, any_data: bool = False) -> None:

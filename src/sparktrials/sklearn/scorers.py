@@ -34,6 +34,8 @@ __all__ = [
 
 #: Parts that are looked at: there may be as many as samples.
 _PARTS = 100
+#: What is said of a score that is not a number.
+_NO_AREA = "the area is not defined"
 #: What is said for short.
 _SHORT = {
     "auc": "roc_auc",
@@ -180,8 +182,17 @@ def check_scorable(
     scorer: Any,  # noqa: ANN401 - a callable, or None
     y: Any,  # noqa: ANN401
     parts: Sequence[tuple[Any, Any]],
+    *,
+    errors: bool = True,
 ) -> None:
     """Refuse a scorer that cannot score any classifier of this target, by these parts.
+
+    Parameters
+    ----------
+    scorer, y, parts
+        The scorer, the target and the places of each part's samples to fit and to judge by.
+    errors
+        Whether what the scorer raises is refused, as a score of NaN is.
 
     Raises
     ------
@@ -208,13 +219,14 @@ def check_scorable(
             continue
         seen.add(alike)
         # What is raised depends on which labels there are: a few samples of each will do.
-        said = _said(scorer, metric.__name__, *(labels[: len(n)].repeat(n) for n in counts))
+        few = [labels[: len(n)].repeat(n) for n in counts]
+        said = _said(scorer, metric.__name__, *few)
         said = said and _said(scorer, metric.__name__, y[fit_by], y[judge_by])
-        if said:
+        if said and (errors or said == _NO_AREA):
             where = "" if len(parts) == 1 else f" of fold {i + 1} of {len(parts)}"
             by_all = "pos_label" not in inspect.signature(metric).parameters
-            few = by_all and "multi_class" not in said and _few(y, y[fit_by], y[judge_by], parts)
-            remedy = few or _remedy(scorer, metric.__name__, y, y[judge_by])
+            rare = by_all and "multi_class" not in said and _few(y, y[fit_by], y[judge_by], parts)
+            remedy = rare or _remedy(scorer, metric.__name__, y, y[judge_by])
             msg = f"scoring by {metric.__name__} fails for the samples{where}: {said}. {remedy}"
             raise InvalidArgument(msg)
 
@@ -230,7 +242,7 @@ def _said(scorer: Any, name: str, y_fit: Any, y_judge: Any) -> str:  # noqa: ANN
     except Exception:  # noqa: BLE001 - what this model has not others may have
         return ""
     if name == "roc_auc_score" and np.isnan(score):
-        return "the area is not defined"
+        return _NO_AREA
     return ""
 
 

@@ -202,7 +202,7 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
             raise InvalidArgumentType(msg)
         check_no_grid(self.space, self.estimator)
         check_is_there(X, y)
-        tree = tree_of(with_lists(self.space))
+        tree = tree_of(with_lists(self.space, self.estimator))
         space = compile_space(tree)
         check_parameters(tree, self.estimator)
         check_scoring(self.scoring)
@@ -216,8 +216,9 @@ class SparkTrialsSearchCV(Leaderboard, BaseSearchCV):  # type: ignore[misc]
         several = getattr(scorers, "_scorers", None)
         names = None if several is None else list(several)
         metric = self.refit if isinstance(self.refit, str) else (names or [None])[0]
-        if y is not None and is_classifier(self.estimator) and _is_gap(self.error_score):
-            check_scorable(scorers if several is None else several.get(metric), y, splits)
+        if y is not None and is_classifier(self.estimator):
+            scorer = scorers if several is None else several.get(metric)
+            check_scorable(scorer, y, splits, errors=_is_gap(self.error_score))
         shared = CrossValidation(
             estimator=clone(self.estimator),
             X=X,

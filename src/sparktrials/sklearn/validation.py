@@ -59,7 +59,10 @@ def is_sparse(X: Any) -> bool:  # noqa: ANN401 - any data
         return True
     if not (is_frame(X) and hasattr(X, "sparse") and len(X.columns)):
         return False
-    return all(str(dtype).startswith("Sparse[") and dtype.kind in "iuf" for dtype in X.dtypes)
+    return all(
+        str(dtype).startswith("Sparse[") and dtype.kind in "iuf" and dtype.fill_value == 0
+        for dtype in X.dtypes
+    )
 
 
 def has_missing(X: Any) -> bool:  # noqa: ANN401 - an array or a frame of numbers
@@ -126,7 +129,7 @@ def check_finite_columns(X: Any) -> None:  # noqa: ANN401 - a frame
     wrong = []
     for name in X.columns:
         dtype = X[name].dtype
-        if getattr(dtype, "kind", "") == "f" or "float" in str(dtype).lower():
+        if getattr(dtype, "kind", str(dtype)[:5]) in {"f", "Float"}:  # of pandas, of polars
             if hasattr(X, "iloc"):  # pandas' own kinds, and Arrow's, have gaps that are no floats
                 values = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
             else:

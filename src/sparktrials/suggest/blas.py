@@ -57,7 +57,7 @@ class _Limit:
         have OpenBLAS start some.
         """
         self.lock = threading.RLock()
-        self._inherited, self.limiter = self.limiter, None
+        self._inherited, self.limiter = self.limiter or self._inherited, None
 
 
 _LIMIT = _Limit()

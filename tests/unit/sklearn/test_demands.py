@@ -262,7 +262,8 @@ def test_functions_that_take_long_are_called_a_few_times(iris, monkeypatch):
     model = scope.call(make, hp.choice("kind", ["svc", "nb"]))
     search = HyperoptEstimator([], classifier=model, scoring="neg_log_loss")
     next(search.fit_iter(*iris))
-    assert len(calls) == 4  # for all checks together
+    # What may refuse calls it for some seconds; what leaves models out is not to depend on those.
+    assert len(calls) == 4 + 12
 
 
 def test_what_takes_no_time_is_judged_beside_what_does(iris, monkeypatch, caplog):
@@ -283,3 +284,23 @@ def test_what_takes_long_is_not_refused_before_it_is_sure(iris, monkeypatch, wro
     monkeypatch.setattr(draws, "time", clock)
     model = scope.call(lambda _: wrong, hp.uniform("u", 0, 1))
     next(HyperoptEstimator([], classifier=model).fit_iter(*iris))
+
+
+class Plain(ClassifierMixin, BaseEstimator):
+    """One's own, which gives no probabilities."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.repeat(self.classes_[0], len(X))
+
+
+def test_classes_of_ones_own_without_a_method_are_left_out(iris, caplog):
+    own = scope.call(lambda _: Plain(), hp.uniform("u", 0, 1))
+    models = hp.choice("m", [own, LogisticRegression()])
+    search = HyperoptEstimator([], classifier=models, scoring="neg_log_loss", max_evals=4, seed=0)
+    search.fit(*iris)
+    assert search.trials_.losses().count(None) == 0
+    assert any("Plain (no predict_proba)" in record.message for record in caplog.records)

@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sparktrials import Trials, hp, scope
-from sparktrials.errors import InvalidArgument, NoPipelineFound
+from sparktrials.errors import InvalidArgument, InvalidPoint, NoPipelineFound
 from sparktrials.sklearn import (
     HyperoptEstimator,
     any_sparse_classifier,
@@ -487,10 +487,10 @@ def test_weights_of_the_search_are_those_of_the_best_pipeline(iris):
     assert (found.predict(X) == 2).sum() < 10
     found.retrain_best_model_on_full_data(X, y, sample_weight=np.ones(len(y)))
     assert (found.predict(X) == 2).sum() > 40
-    with pytest.raises(
-        InvalidArgument, match=r"of 150 samples, but here are 50: .* np\.ones\(50\)"
-    ):
-        found.retrain_best_model_on_full_data(X[:50], y[:50])
+    for others in ((X[:50], y[:50]), (X[::-1], y[::-1])):
+        n = len(others[1])
+        with pytest.raises(InvalidArgument, match=rf"these are others: .*np\.ones\({n}\)"):
+            found.retrain_best_model_on_full_data(*others)
     with pytest.raises(InvalidArgument, match="two names of one argument"):
         found.retrain_best_model_on_full_data(X, y, weights=weight, sample_weight=weight)
 
@@ -501,3 +501,36 @@ def test_what_cannot_be_the_next_increment(iris, sent):
     assert not next(steps)
     with pytest.raises((ValueError, TypeError), match="the number sent to fit_iter must be"):
         steps.send(sent)
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_a_fit_that_is_refused_after_its_start_leaves_the_earlier_one(iris, warm_start):
+    X, y = iris
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1).fit(X, y)
+    before, trials = found.predict(X), found.trials
+    wrong = (
+        {"classifier": linear_discriminant_analysis("t")} if warm_start else {"algo": "nonsense"}
+    )
+    with pytest.raises((InvalidArgument, InvalidPoint, TypeError)):
+        found.set_params(**wrong).fit(X, y, warm_start=warm_start)
+    assert found.trials is trials
+    assert np.array_equal(found.predict(X), before)
+    assert not hasattr(found, "_data")
+
+
+def test_a_search_that_goes_on_keeps_its_best_until_there_is_a_better_one(iris):
+    X, y = iris
+    found = search(classifier=gaussian_nb("m"), preprocessing=[], max_evals=1).fit(X, y)
+    before = found.predict(X)
+    steps = found.fit_iter(X, y, warm_start=True)
+    next(steps)
+    steps.close()
+    assert np.array_equal(found.predict(X), before)
+
+
+def test_a_fitted_search_carries_no_weights(iris):
+    X, y = iris
+    given = {"classifier": gaussian_nb("m"), "preprocessing": [], "max_evals": 1}
+    plain = search(**given).fit(X, y)
+    weighted = search(**given).fit(X, y, sample_weight=np.linspace(0.5, 1, len(y)))
+    assert len(pickle.dumps(weighted)) < len(pickle.dumps(plain)) + 8 * len(y) / 2

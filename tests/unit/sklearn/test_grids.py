@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 from sklearn.svm import SVC
 
 from sparktrials import hp
@@ -95,3 +95,10 @@ def test_lists_stay_lists():
     search = SparkTrialsSearchCV(model, space, 2, cv=2, random_state=0).fit(texts, Y)
     assert search.best_params_["countvectorizer__stop_words"] == ["the", "a"]
     assert search.trials_.statuses() == ["ok"] * 2
+
+
+def test_lists_become_the_tuples_that_a_parameter_takes_alone():
+    X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2
+    space = {"minmaxscaler__feature_range": [0, 2], "svc__C": hp.uniform("C", 0.1, 1)}
+    search = SparkTrialsSearchCV(make_pipeline(MinMaxScaler(), SVC()), space, 2, cv=2)
+    assert search.fit(X, y).best_estimator_[0].feature_range == (0, 2)

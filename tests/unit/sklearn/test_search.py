@@ -385,3 +385,11 @@ def test_places_that_are_none_are_refused(iris, places, wrong):
         with pytest.raises(InvalidArgument, match=match):
             found.fit(*iris)
     assert not len(trials)
+
+
+def test_an_area_that_is_never_defined_is_refused_whatever_stands_for_errors():
+    X, y = np.arange(40.0).reshape(-1, 1), np.repeat([0, 1], 20)
+    space = {"C": hp.loguniform("C", -3, 3)}
+    search = SparkTrialsSearchCV(SVC(), space, 2, scoring="roc_auc", cv=KFold(4), error_score=0)
+    with pytest.raises(InvalidArgument, match="the area is not defined"):
+        search.fit(X, y)

@@ -157,3 +157,10 @@ def test_an_array_with_a_gap_of_pandas():
     data[2, 1] = pd.NA
     with pytest.raises(ValueError, match=r"NAType.*without preprocessing= an array must hold numb"):
         fitted([0, 1] * 10, data, classifier=gaussian_nb("n"))
+
+
+def test_columns_of_intervals_are_not_taken_for_floats():
+    low = np.arange(20.0)
+    X = pd.DataFrame({"a": low, "b": pd.arrays.IntervalArray.from_arrays(low, low + 1)})
+    with pytest.raises(InvalidArgument, match=r"column 'b' \(interval.*make them numbers"):
+        HyperoptEstimator(max_evals=1).fit(X, np.arange(20) % 2)

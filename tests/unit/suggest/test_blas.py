@@ -118,9 +118,13 @@ def test_a_fork_meanwhile_waits_for_nobody_and_puts_back_what_was():
         begun.wait()
         pid = os.fork()
         if pid == 0:
-            with one_thread():
-                meanwhile = threads()
-            print(meanwhile, threads() == before, flush=True)
+            pid = os.fork()  # and once more, before anybody makes points here
+            if pid == 0:
+                with one_thread():
+                    meanwhile = threads()
+                print(meanwhile, threads() == before, flush=True)
+            else:
+                os.waitpid(pid, 0)
             os._exit(0)
         os.waitpid(pid, 0)
         go.set()
